@@ -1,0 +1,169 @@
+//! The compiled target: a `DeliveryTarget` with its Secrets resolved and its defaults filled in,
+//! as a worker reads it.
+//!
+//! Every field is in the unit the worker uses; nothing here needs to be parsed or checked again.
+//! `Debug` shows no secret. Two compiled targets are equal when a worker would treat them alike.
+
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::secret::Secret;
+pub use crate::spec::{
+    delivery::RateLimit,
+    endpoint::{Method, TlsVersion},
+    format::Format,
+    retry::{OnHeadFailing, OnReject, RetryAfterPolicy, StatusOverride},
+    source::{Filter, SourceClass, StartFrom},
+};
+
+/// A target as a worker runs it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CompiledTarget {
+    /// Identity of the resource; in directory mode derived from group, namespace and name.
+    pub uid: Uuid,
+    /// Namespace of the resource.
+    pub namespace: String,
+    /// Name of the resource.
+    pub name: String,
+    /// When true, events are kept and nothing is sent.
+    pub suspend: bool,
+    /// The topics to read, each with its filter. At least one; no topic twice.
+    pub sources: Vec<Source>,
+    /// Where the first delivery of a topic starts that the worker group has never read.
+    pub start_from: StartFrom,
+    /// Where and how requests are sent.
+    pub endpoint: Endpoint,
+    /// Credentials that are added to each request.
+    pub authentication: Option<Authentication>,
+    /// Keys of Standard Webhooks signatures, raw bytes, newest first. Empty: unsigned. At most 4.
+    pub signing_keys: Vec<Secret>,
+    /// How events become a request body.
+    pub format: Format,
+    /// The CloudEvents type of events that are not CloudEvents already.
+    pub event_type: String,
+    /// Bounds of one transaction.
+    pub transaction: TransactionLimits,
+    /// Deadline of one attempt, from connecting to the last byte of the response.
+    pub timeout: Duration,
+    /// Upper bound of requests over all workers of the group.
+    pub rate_limit: Option<RateLimit>,
+    /// What follows a failed attempt.
+    pub retry: Retry,
+    /// What happens to an event that is rejected by itself.
+    pub on_reject: OnReject,
+    /// What happens to a lane whose head keeps failing while the target takes other events.
+    pub on_head_failing: OnHeadFailing,
+    /// Topic for dead letters; none is the worker group's own.
+    pub dead_letter_topic: Option<String>,
+    /// Failed attempts in a row before STATE shows DOWN.
+    pub failure_threshold: u32,
+}
+
+/// One topic of a target.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Source {
+    /// Name of the Kafka topic.
+    pub topic: String,
+    /// Whether events are kept while the target is DOWN.
+    pub class: SourceClass,
+    /// Which events are wanted; none wants all.
+    pub filter: Option<Filter>,
+}
+
+/// Where and how requests are sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Endpoint {
+    /// The absolute URL as it is requested. A secret when it came from one, so always kept as one.
+    pub url: Secret,
+    /// The URL as it may be shown: without query; the scheme and a placeholder when it is a secret.
+    pub shown_url: String,
+    /// HTTP method.
+    pub method: Method,
+    /// The target's own headers, checked against the reserved names.
+    pub headers: Vec<(String, String)>,
+    /// How the server's certificate is verified and which certificate is offered.
+    pub tls: Tls,
+}
+
+/// TLS of an endpoint. The default trusts the system's authorities.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM bundle of the authorities to trust instead of the system's.
+    pub ca: Option<Secret>,
+    /// Certificate chain and private key, both PEM.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The name to verify and to send as SNI instead of the URL's host.
+    pub server_name: Option<String>,
+    /// Lowest version that is accepted.
+    pub min_version: TlsVersion,
+}
+
+/// A certificate that the worker offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificate {
+    /// Certificate chain, PEM.
+    pub chain: Secret,
+    /// Private key, PEM.
+    pub key: Secret,
+}
+
+/// Credentials of a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Authentication {
+    /// `Authorization: Bearer <token>`.
+    Bearer(Secret),
+    /// `Authorization: Basic <base64(user:password)>`.
+    Basic {
+        /// The user name.
+        username: Secret,
+        /// The password.
+        password: Secret,
+    },
+    /// A header of a chosen name.
+    Header {
+        /// Lower-case name.
+        name: String,
+        /// Its value.
+        value: Secret,
+    },
+    /// A token from the OAuth 2.0 client credentials grant.
+    OAuth2 {
+        /// Token endpoint.
+        token_url: String,
+        /// Client identifier.
+        client_id: Secret,
+        /// Client secret.
+        client_secret: Secret,
+        /// Scopes that are asked for.
+        scopes: Vec<String>,
+        /// Audience that is asked for.
+        audience: Option<String>,
+    },
+}
+
+/// Bounds of one transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TransactionLimits {
+    /// Events, 1 to 100.
+    pub max_events: usize,
+    /// Bytes of the events' keys, values and headers. It cuts, it does not refuse: an event over it goes alone.
+    pub max_bytes: usize,
+}
+
+/// What follows a failed attempt.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Wait before the second attempt; doubles with each attempt.
+    pub initial_backoff: Duration,
+    /// Longest wait between attempts.
+    pub max_backoff: Duration,
+    /// How long a parked event is kept before it becomes a dead letter.
+    pub max_age: Duration,
+    /// Whether a Retry-After header is honoured.
+    pub retry_after: RetryAfterPolicy,
+    /// Attempts of a single rejected event before `on_reject` applies.
+    pub reject_attempts: u32,
+    /// Status codes that this target moves to another outcome.
+    pub status_overrides: Vec<StatusOverride>,
+}

@@ -1,0 +1,20 @@
+//! The data plane of Parcelhook: Kafka in, webhooks out.
+//!
+//! The modules stand in the order in which an event travels:
+//! [`source`] reads it, [`router`] finds the lanes that want it, [`lane`] keeps its order,
+//! [`transaction`] forms the request, [`delivery`] makes the attempt. [`targets`] says what goes
+//! where; [`report`], [`admin`] and [`telemetry`] tell what happened.
+
+pub mod admin;
+pub mod background;
+pub mod clock;
+pub mod config;
+pub mod delivery;
+pub mod dev;
+pub mod lane;
+pub mod report;
+pub mod router;
+pub mod source;
+pub mod targets;
+pub mod telemetry;
+pub mod transaction;
