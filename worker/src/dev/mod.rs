@@ -11,6 +11,7 @@
 //! The worker is the real one; everything around it is made here and gone at the end. Owns the order
 //! of starting and ending. All of it is one task: nothing here is left running.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -43,9 +44,11 @@ mod story;
 mod table;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 pub use room::TooMuch;
 pub use screen::{Kind, Screen};
+pub use topics::TooMany;
 
 use broker::Broker;
 use ending::Ending;
@@ -55,6 +58,7 @@ use producer::{Plan, Producer};
 use receivers::Receivers;
 use room::Written;
 use stage::Stage;
+use topics::Topics;
 
 /// What the worker has for letting go: enough for a request to the slow receiver.
 const STOP_WITHIN: Duration = Duration::from_secs(1);
@@ -129,14 +133,9 @@ pub enum DevError {
         #[source]
         error: io::Error,
     },
-    /// A topic of the start.
-    #[error("topic {topic}: {message}")]
-    Topic {
-        /// Its name.
-        topic: String,
-        /// Why the broker does not have it.
-        message: String,
-    },
+    /// The topics that the person's own manifests name.
+    #[error(transparent)]
+    TooManyTopics(#[from] TooMany),
     /// The demo broker.
     #[error("the demo broker did not start: {0}")]
     Broker(#[source] KafkaError),
@@ -183,13 +182,12 @@ async fn play<D: DemoWorker>(
         .await
         .map_err(DevError::Receivers)?;
     let targets = manifests_of(options, folder, receivers.address())?;
-    let mut broker = broker_for(options, &targets)?;
+    let mut topics = topics_for(options)?;
+    let broker = Broker::start().map_err(DevError::Broker)?;
     let mut producer = Producer::new(&broker.bootstrap_servers(), options.rate, options.size)
-        .map_err(DevError::Producer)?;
-    let (plan, planned) = watch::channel(Plan {
-        topics: broker.topics().into(),
-        hold: false,
-    });
+        .and_then(|producer| producer.create_topics(topics.names()))
+        .map_err(DevError::Broker)?;
+    let (plan, planned) = watch::channel(Plan::writing_to(&topics));
     let (progress, written) = watch::channel(Written::new());
     let mut scene = Scene {
         own_manifests: options.targets.is_some(),
@@ -205,7 +203,7 @@ async fn play<D: DemoWorker>(
         let worker = worker.insert(start(&scene).await?);
         scene.status = worker.admin_address();
         screen.say(&welcome(&scene)).map_err(DevError::Screen)?;
-        let mut stage = Stage::new(started, options.size, &mut broker, &seen, screen);
+        let mut stage = Stage::new(started, options.size, &mut topics, &seen, screen);
         stage.show(worker, &plan, &written).await
     };
     let mut serve = std::pin::pin!(receivers.serve());
@@ -267,22 +265,21 @@ fn manifests_of(
     }
 }
 
-/// A broker with the demo's topics and those that the manifests name.
-fn broker_for(options: &DevOptions, targets: &std::path::Path) -> Result<Broker, DevError> {
-    let mut broker = Broker::start().map_err(DevError::Broker)?;
+/// The demo's topics and those that a person's own manifests name.
+fn topics_for(options: &DevOptions) -> Result<Topics, DevError> {
     let named = match &options.targets {
-        Some(directory) => manifests::topics_in(targets).map_err(|error| DevError::Targets {
+        Some(directory) => manifests::topics_in(directory).map_err(|error| DevError::Targets {
             directory: directory.clone(),
             error,
         })?,
-        None => Default::default(),
+        None => BTreeSet::new(),
     };
-    let demo = DEMO_TOPICS.into_iter();
-    for topic in demo.chain(named.iter().map(String::as_str)) {
-        broker.ensure(topic).map_err(|error| DevError::Topic {
-            topic: topic.to_owned(),
-            message: error.to_string(),
-        })?;
+    let mut topics = Topics::default();
+    for topic in DEMO_TOPICS
+        .into_iter()
+        .chain(named.iter().map(String::as_str))
+    {
+        topics.add(topic)?;
     }
-    Ok(broker)
+    Ok(topics)
 }

@@ -12,7 +12,6 @@ use tokio::time::MissedTickBehavior;
 use crate::clock;
 use crate::report::WorkerReport;
 
-use super::broker::Broker;
 use super::notice::{Condition, foot, in_order};
 use super::producer::Plan;
 use super::rates::Rates;
@@ -20,6 +19,7 @@ use super::receivers::Seen;
 use super::room::{Room, Written};
 use super::screen::Screen;
 use super::story::Story;
+use super::topics::Topics;
 use super::{DemoWorker, DevError, table};
 
 /// How often the table is redrawn.
@@ -31,13 +31,13 @@ const REPORT_WITHIN: Duration = Duration::from_secs(2);
 /// What is shown, and what is needed to show it.
 pub(super) struct Stage<'a, W> {
     started: Instant,
-    broker: &'a mut Broker,
+    topics: &'a mut Topics,
     seen: &'a Seen,
     screen: &'a mut Screen<W>,
     story: Story,
     rates: Rates,
     room: Room,
-    /// Topics that the broker did not take, each told once.
+    /// Topics that are too many, each told once.
     refused: BTreeSet<String>,
 }
 
@@ -46,13 +46,13 @@ impl<'a, W: Write> Stage<'a, W> {
     pub(super) fn new(
         started: Instant,
         size: u32,
-        broker: &'a mut Broker,
+        topics: &'a mut Topics,
         seen: &'a Seen,
         screen: &'a mut Screen<W>,
     ) -> Self {
         Self {
             started,
-            broker,
+            topics,
             seen,
             screen,
             story: Story::default(),
@@ -78,10 +78,10 @@ impl<'a, W: Write> Stage<'a, W> {
             tick.tick().await;
             match tokio::time::timeout(REPORT_WITHIN, worker.report()).await {
                 Ok(report) => {
-                    let mut lines = self.create_topics(&report);
+                    let mut lines = self.add_topics(&report);
                     let next = Plan {
-                        topics: self.broker.topics().into(),
                         hold: self.room.must_hold(&written.borrow(), &report.source),
+                        ..Plan::writing_to(self.topics)
                     };
                     self.tell(&report, next.hold, &mut lines)
                         .map_err(DevError::Screen)?;
@@ -100,9 +100,8 @@ impl<'a, W: Write> Stage<'a, W> {
         }
     }
 
-    /// Topics that targets name come into being here: the broker has no other way. What it does not
-    /// take is told.
-    fn create_topics(&mut self, report: &WorkerReport) -> Vec<String> {
+    /// Topics that targets name get events, and so come into being. What is too much is told.
+    fn add_topics(&mut self, report: &WorkerReport) -> Vec<String> {
         let mut lines = Vec::new();
         let targets = report.targets.values();
         for source in targets.flat_map(|target| &target.target.sources) {
@@ -110,7 +109,7 @@ impl<'a, W: Write> Stage<'a, W> {
             if self.refused.contains(topic) {
                 continue;
             }
-            if let Err(error) = self.broker.ensure(topic) {
+            if let Err(error) = self.topics.add(topic) {
                 lines.push(format!("topic {topic}: {error}"));
                 self.refused.insert(topic.clone());
             }
