@@ -59,16 +59,19 @@ impl OrderWatch {
         self.tally.unchecked += 1;
     }
 
-    /// An event came. Its id is `topic/partition/offset`; `target` keeps apart two targets that
-    /// deliver to one receiver.
+    /// An event came. Its id is `topic/partition/offset`, and after these the topic's id when Kafka has
+    /// one. `target` keeps apart two targets that deliver to one receiver.
     pub(super) fn event(&mut self, target: &str, id: &str) {
-        let Some((partition, offset)) = id
-            .rsplit_once('/')
-            .and_then(|(partition, offset)| Some((partition, offset.parse::<i64>().ok()?)))
-        else {
+        let mut parts = id.splitn(4, '/');
+        let (Some(topic), Some(partition), Some(Ok(offset))) = (
+            parts.next(),
+            parts.next(),
+            parts.next().map(str::parse::<i64>),
+        ) else {
             return self.unreadable();
         };
-        let name = format!("{target} {partition}");
+        let topic_id = parts.next().unwrap_or_default();
+        let name = format!("{target} {topic}/{partition} {topic_id}");
         if !self.lanes.contains_key(&name) && self.lanes.len() >= MAX_LANES {
             return self.unreadable();
         }
@@ -202,13 +205,16 @@ mod tests {
             ("default/a", "orders/1/3"),
             ("default/b", "orders/0/9"),
             ("default/a", "payments/0/1"),
+            // A topic that was created again begins anew.
+            ("default/a", "orders/0/9/c0ffee"),
+            ("default/a", "orders/0/0/decade"),
         ] {
             watch.event(target, id);
         }
         assert_eq!(
             watch.tally(),
             Tally {
-                received: 4,
+                received: 6,
                 ..Tally::default()
             }
         );
@@ -217,11 +223,11 @@ mod tests {
     #[test]
     fn what_is_no_event_id_is_unchecked() {
         let mut watch = OrderWatch::default();
-        for id in ["", "42", "orders/0/", "orders/0/x"] {
+        for id in ["", "42", "orders/0", "orders/0/", "orders/0/x"] {
             watch.event("default/a", id);
         }
         watch.unreadable();
-        assert_eq!(watch.tally().unchecked, 5);
+        assert_eq!(watch.tally().unchecked, 6);
         assert_eq!(watch.tally().received, 0);
     }
 
