@@ -87,8 +87,6 @@ pub struct TargetReport {
     pub counters: TargetCounters,
     /// Events that were read and not yet delivered: exact.
     pub pending_events: u64,
-    /// Their bytes.
-    pub pending_bytes: u64,
     /// Lanes on this worker.
     pub lanes: u64,
     /// The newest attempts, newest first, at most [`LAST_ATTEMPTS`].
