@@ -55,18 +55,23 @@ fn installed() -> Result<Value, CrdError> {
     Ok(definition)
 }
 
-/// The typed definition holds bounds as floats; people write and read whole numbers.
-fn whole_numbers(value: &mut Value) {
+/// Writes whole floats as integers. The typed definition holds bounds as floats, and YAML lets
+/// people write `1.0` where an integer is asked for.
+pub(crate) fn whole_numbers(value: &mut Value) {
+    /// Beyond this a float no longer tells integers apart (2 to the power of 53).
+    const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
-        Value::Number(number) => {
-            let float = number.as_f64().filter(|float| float.fract() == 0.0);
-            if let (true, Some(float)) = (number.is_f64(), float) {
-                *value = Value::from(float as i64);
+        Value::Number(number) if number.is_f64() => {
+            let whole = number
+                .as_f64()
+                .filter(|float| float.fract() == 0.0 && float.abs() < EXACT);
+            if let Some(whole) = whole {
+                *value = Value::from(whole as i64);
             }
         }
         Value::Array(items) => items.iter_mut().for_each(whole_numbers),
         Value::Object(fields) => fields.values_mut().for_each(whole_numbers),
-        Value::Null | Value::Bool(_) | Value::String(_) => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 

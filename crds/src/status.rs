@@ -100,3 +100,45 @@ pub struct LastFailure {
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_status_is_written_as_it_was_read() {
+        let status = json!({
+            "observedGeneration": 3,
+            "state": "DOWN",
+            "reason": "HTTPStatus",
+            "since": "2026-01-31T12:00:00Z",
+            "nextAttempt": "2026-01-31T12:08:32Z",
+            "parked": 17,
+            "oldestParked": "2026-01-31T12:00:00Z",
+            "lastFailure": {
+                "time": "2026-01-31T12:00:00Z",
+                "reason": "HTTPStatus",
+                "statusCode": 503,
+                "message": "The webhook answered 503.",
+            },
+            "conditions": [{
+                "type": "Available",
+                "status": "False",
+                "reason": "HTTPStatus",
+                "message": "The webhook answered 503.",
+                "observedGeneration": 3,
+                "lastTransitionTime": "2026-01-31T12:00:00Z",
+            }],
+        });
+        let read: DeliveryTargetStatus = serde_json::from_value(status.clone()).unwrap();
+        assert_eq!(read.state, Some(State::Down));
+        assert_eq!(serde_json::to_value(&read).unwrap(), status);
+    }
+
+    #[test]
+    fn an_empty_status_claims_nothing() {
+        let status = DeliveryTargetStatus::default();
+        assert_eq!(serde_json::to_value(&status).unwrap(), json!({}));
+    }
+}

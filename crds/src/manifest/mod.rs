@@ -102,6 +102,7 @@ impl Checker {
         let mut violations = identity(&manifest)?;
         violations.extend(shape::unknown_fields(&self.schema, &manifest));
 
+        crd::whole_numbers(&mut manifest);
         shape::prune_nulls(&self.schema, &mut manifest);
         if let Some(fields) = manifest.as_object_mut() {
             fields.remove("status");
