@@ -37,7 +37,7 @@ impl Redactor {
             Some(Authentication::Header { name: _, value }) => {
                 secrets.push(value.expose().to_vec())
             }
-            Some(Authentication::OAuth2 { .. }) | None => {}
+            None => {}
         }
         let shown = &target.endpoint.shown_url;
         secrets.extend(

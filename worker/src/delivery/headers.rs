@@ -141,10 +141,6 @@ fn credentials(authentication: &Authentication) -> Result<(HeaderName, HeaderVal
             let value = sendable(field, &name, value.expose())?;
             Ok((name, value))
         }
-        Authentication::OAuth2 { .. } => Err(PrepareError {
-            field: "spec.authentication.oauth2",
-            message: "is not served yet; use Bearer, Basic or Header".to_owned(),
-        }),
     }
 }
 

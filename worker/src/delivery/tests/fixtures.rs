@@ -53,7 +53,6 @@ pub(in crate::delivery) fn target(url: &str) -> CompiledTarget {
             max_bytes: 1 << 20,
         },
         timeout: PATIENCE,
-        rate_limit: None,
         retry: Retry {
             initial_backoff: Duration::from_secs(2),
             max_backoff: Duration::from_secs(512),

@@ -45,7 +45,6 @@ fn target(number: u128) -> CompiledTarget {
             max_bytes: 1 << 20,
         },
         timeout: Duration::from_secs(15),
-        rate_limit: None,
         retry: Retry {
             initial_backoff: Duration::from_secs(2),
             max_backoff: Duration::from_secs(512),
