@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Arg, ArgAction, ArgMatches, Args, Command as ClapCommand, FromArgMatches};
 
 use super::exit;
-use super::settings::{Key, SETTINGS, Setting, Shape};
+use super::settings::{Row, SETTINGS, Setting, Shape};
 
 /// Most events per second that `dev` produces: the demo broker lives in memory.
 const MAX_DEMO_RATE: i64 = 10_000;
@@ -69,13 +69,13 @@ pub struct Options {
     /// The file that `--config` names.
     pub(super) config: Option<PathBuf>,
     /// The typed values of each flag that was given.
-    pub(super) given: Vec<(Key, Vec<String>)>,
+    pub(super) given: Vec<(Setting, Vec<String>)>,
 }
 
 /// Names only: a property of librdkafka may be a secret.
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let keys: Vec<Key> = self.given.iter().map(|(key, _)| *key).collect();
+        let keys: Vec<Setting> = self.given.iter().map(|(key, _)| *key).collect();
         f.debug_struct("Options")
             .field("config", &self.config)
             .field("given", &keys)
@@ -109,7 +109,7 @@ impl FromArgMatches for Options {
         };
         for row in SETTINGS.iter().filter(|row| has_flag(row)) {
             if let Some(values) = matches.get_many::<String>(row.flag) {
-                options.given.push((row.key, values.cloned().collect()));
+                options.given.push((row.setting, values.cloned().collect()));
             }
         }
         Ok(options)
@@ -121,11 +121,11 @@ impl FromArgMatches for Options {
     }
 }
 
-fn has_flag(row: &Setting) -> bool {
+fn has_flag(row: &Row) -> bool {
     row.shape != Shape::Secret
 }
 
-fn argument(row: &'static Setting) -> Arg {
+fn argument(row: &'static Row) -> Arg {
     let argument = Arg::new(row.flag)
         .long(row.flag)
         .value_name(row.value)
@@ -141,13 +141,13 @@ fn argument(row: &'static Setting) -> Arg {
     }
 }
 
-fn help(row: &Setting) -> String {
+fn help(row: &Row) -> String {
     let mut text = format!("{} [file: {}] [env: {}]", row.help, row.path, row.variable);
     if let Some(default) = row.default_means.or(row.default) {
         text.push_str(&format!(" [default: {default}]"));
     }
-    if row.key == Key::KafkaSaslPasswordFile {
-        let password = Key::KafkaSaslPassword.setting();
+    if row.setting == Setting::KafkaSaslPasswordFile {
+        let password = Setting::KafkaSaslPassword.row();
         text.push_str(&format!(
             " [or the password itself in env: {}]",
             password.variable
@@ -195,14 +195,14 @@ mod tests {
             let (_, values) = options.given.iter().find(|(given, _)| *given == key)?;
             Some(values.join(" "))
         };
-        assert_eq!(given(Key::BootstrapServers).as_deref(), Some("a:1,b:2"));
+        assert_eq!(given(Setting::BootstrapServers).as_deref(), Some("a:1,b:2"));
         assert_eq!(
-            given(Key::EgressAllow).as_deref(),
+            given(Setting::EgressAllow).as_deref(),
             Some("10.0.0.0/8 127.0.0.0/8")
         );
-        assert_eq!(given(Key::CreateTopics).as_deref(), Some("true"));
-        assert_eq!(given(Key::KafkaTlsEnabled).as_deref(), Some("false"));
-        assert_eq!(given(Key::Shards), None);
+        assert_eq!(given(Setting::CreateTopics).as_deref(), Some("true"));
+        assert_eq!(given(Setting::KafkaTlsEnabled).as_deref(), Some("false"));
+        assert_eq!(given(Setting::Shards), None);
     }
 
     #[test]

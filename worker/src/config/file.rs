@@ -12,7 +12,7 @@ use serde_saphyr::Spanned;
 use super::fault::{Fault, Origin, Sourced};
 use super::layers::Layers;
 use super::nearest::nearest;
-use super::settings::{SETTINGS, Setting, Shape};
+use super::settings::{Row, SETTINGS, Shape};
 
 /// Largest configuration file. The commented example is a hundredth of it.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -32,8 +32,11 @@ pub(super) fn read(path: &Path, layers: &mut Layers) {
     let options = serde_saphyr::options! { with_snippet: false };
     match serde_saphyr::from_str_with_options::<Node>(&text, options) {
         Ok(Node::Empty) => {}
-        Ok(Node::Map(entries)) => Flattening { file, layers }.map("", entries),
-        Ok(Node::Text(_) | Node::Decimal | Node::List(_)) => {
+        Ok(Node::Map(entries)) => {
+            let text = &text;
+            Flattening { file, text, layers }.map("", entries);
+        }
+        Ok(Node::Text(_) | Node::Inferred | Node::List(_)) => {
             layers
                 .faults
                 .push(fault(0, "must be a YAML map of settings".to_owned()));
@@ -55,7 +58,8 @@ fn read_bounded(path: &Path) -> Result<String, String> {
         Ok(_) if text.len() as u64 > MAX_FILE_BYTES => {
             Err(format!("is larger than {MAX_FILE_BYTES} bytes"))
         }
-        Ok(_) => Ok(text),
+        // What some editors put first says nothing.
+        Ok(_) => Ok(text.trim_start_matches('\u{feff}').to_owned()),
         Err(error) => Err(format!("cannot be read: {error}")),
     }
 }
@@ -64,8 +68,9 @@ fn read_bounded(path: &Path) -> Result<String, String> {
 enum Node {
     Empty,
     Text(String),
-    /// A number with a point, which YAML may already have rounded.
-    Decimal,
+    /// A number or a truth value by YAML's rules. What stands in the file counts: the name `007` is
+    /// not the number 7, and `no` is not false.
+    Inferred,
     List(Vec<Spanned<Node>>),
     Map(Vec<(Spanned<String>, Spanned<Node>)>),
 }
@@ -93,20 +98,20 @@ impl<'de> Visitor<'de> for NodeVisitor {
         Ok(Node::Empty)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Text(value.to_string()))
+    fn visit_bool<E>(self, _value: bool) -> Result<Node, E> {
+        Ok(Node::Inferred)
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Text(value.to_string()))
+    fn visit_i64<E>(self, _value: i64) -> Result<Node, E> {
+        Ok(Node::Inferred)
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Text(value.to_string()))
+    fn visit_u64<E>(self, _value: u64) -> Result<Node, E> {
+        Ok(Node::Inferred)
     }
 
     fn visit_f64<E>(self, _value: f64) -> Result<Node, E> {
-        Ok(Node::Decimal)
+        Ok(Node::Inferred)
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Node, E> {
@@ -133,6 +138,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
 /// The walk from nested maps to settings.
 struct Flattening<'a> {
     file: Arc<Path>,
+    text: &'a str,
     layers: &'a mut Layers,
 }
 
@@ -145,13 +151,14 @@ impl Flattening<'_> {
                 format!("{above}.{}", key.value)
             };
             let origin = self.at(key.referenced.line());
-            if let Some(setting) = SETTINGS.iter().find(|setting| setting.path == path) {
-                self.setting(setting, origin, node.value);
-            } else if SETTINGS.iter().any(|setting| is_below(setting, &path)) {
-                match node.value {
+            let node = self.as_written(node);
+            if let Some(row) = SETTINGS.iter().find(|row| row.path == path) {
+                self.setting(row, origin, node);
+            } else if SETTINGS.iter().any(|row| is_below(row, &path)) {
+                match node {
                     Node::Empty => {}
                     Node::Map(entries) => self.map(&path, entries),
-                    Node::Text(_) | Node::Decimal | Node::List(_) => {
+                    Node::Text(_) | Node::Inferred | Node::List(_) => {
                         let message = "must be a map of settings, indented below it";
                         self.fault(&path, origin, message);
                     }
@@ -162,69 +169,61 @@ impl Flattening<'_> {
         }
     }
 
-    fn setting(&mut self, setting: &'static Setting, origin: Origin, node: Node) {
-        match (setting.shape, node) {
+    fn setting(&mut self, row: &'static Row, origin: Origin, node: Node) {
+        match (row.shape, node) {
             (_, Node::Empty) => {}
             (Shape::Secret, _) => {
                 let message = format!(
                     "is not read from this file: put the password in a file of its own and name that in kafka.sasl.passwordFile, or set {}",
-                    setting.variable
+                    row.variable
                 );
-                self.fault(setting.path, origin, message);
+                self.fault(row.path, origin, message);
             }
             (Shape::One | Shape::Switch, Node::Text(value)) => {
                 self.layers
-                    .set(setting.key, vec![Sourced { value, origin }]);
+                    .set(row.setting, vec![Sourced { value, origin }]);
             }
             (Shape::List, Node::Text(value)) => {
-                self.layers.set_list(setting.key, &value, &origin);
+                self.layers.set_list(row.setting, &value, &origin);
             }
-            (Shape::List, Node::List(items)) => self.list(setting, items),
-            (Shape::Pairs, Node::Map(entries)) => self.pairs(setting, entries),
+            (Shape::List, Node::List(items)) => self.list(row, items),
+            (Shape::Pairs, Node::Map(entries)) => self.pairs(row, entries),
             (Shape::Pairs, _) => {
-                self.fault(setting.path, origin, "must be a map of name: value");
+                self.fault(row.path, origin, "must be a map of name: value");
             }
-            (Shape::List, _) => self.fault(setting.path, origin, "must be a list of texts"),
-            (Shape::One | Shape::Switch, Node::Decimal | Node::List(_) | Node::Map(_)) => {
-                let message = format!("must be one value, as in {}", setting.value);
-                self.fault(setting.path, origin, message);
+            (Shape::List, _) => self.fault(row.path, origin, "must be a list of texts"),
+            (Shape::One | Shape::Switch, Node::Inferred | Node::List(_) | Node::Map(_)) => {
+                let message = format!("must be one value, as in {}", row.value);
+                self.fault(row.path, origin, message);
             }
         }
     }
 
-    fn list(&mut self, setting: &'static Setting, items: Vec<Spanned<Node>>) {
+    fn list(&mut self, row: &'static Row, items: Vec<Spanned<Node>>) {
         let mut values = Vec::new();
         for item in items {
             let origin = self.at(item.referenced.line());
-            match item.value {
+            match self.as_written(item) {
                 Node::Text(value) => values.push(Sourced { value, origin }),
-                Node::Empty | Node::Decimal | Node::List(_) | Node::Map(_) => {
-                    self.fault(setting.path, origin, "must be a list of texts");
+                Node::Empty | Node::Inferred | Node::List(_) | Node::Map(_) => {
+                    self.fault(row.path, origin, "must be a list of texts");
                 }
             }
         }
-        self.layers.set(setting.key, values);
+        self.layers.set(row.setting, values);
     }
 
-    fn pairs(&mut self, setting: &'static Setting, entries: Vec<(Spanned<String>, Spanned<Node>)>) {
+    fn pairs(&mut self, row: &'static Row, entries: Vec<(Spanned<String>, Spanned<Node>)>) {
         for (name, node) in entries {
             let origin = self.at(name.referenced.line());
-            match node.value {
+            match self.as_written(node) {
                 Node::Text(value) => {
                     let property = Sourced { value, origin };
                     self.layers.properties.insert(name.value, property);
                 }
                 Node::Empty => {}
-                Node::Decimal => {
-                    let path = format!("{}.{}", setting.path, name.value);
-                    self.fault(
-                        &path,
-                        origin,
-                        "put the number in quotes, so that it stays as written",
-                    );
-                }
-                Node::List(_) | Node::Map(_) => {
-                    let path = format!("{}.{}", setting.path, name.value);
+                Node::Inferred | Node::List(_) | Node::Map(_) => {
+                    let path = format!("{}.{}", row.path, name.value);
                     self.fault(
                         &path,
                         origin,
@@ -243,8 +242,8 @@ impl Flattening<'_> {
         };
         let siblings: Vec<&str> = SETTINGS
             .iter()
-            .filter(|setting| above.is_empty() || is_below(setting, above))
-            .filter_map(|setting| setting.path.split('.').nth(depth))
+            .filter(|row| above.is_empty() || is_below(row, above))
+            .filter_map(|row| row.path.split('.').nth(depth))
             .collect();
         let message = match nearest(typed, siblings) {
             Some(name) if above.is_empty() => format!("there is no such key; did you mean {name}?"),
@@ -254,6 +253,23 @@ impl Flattening<'_> {
             }
         };
         self.fault(path, origin, message);
+    }
+
+    /// The node, an inferred scalar replaced by what stands in the file.
+    fn as_written(&self, node: Spanned<Node>) -> Node {
+        if !matches!(node.value, Node::Inferred) {
+            return node.value;
+        }
+        let span = node.defined.span();
+        let written = || {
+            let start = usize::try_from(span.byte_offset()?).ok()?;
+            let length = usize::try_from(span.byte_len()?).ok()?;
+            self.text.get(start..start.checked_add(length)?)
+        };
+        match written() {
+            Some(text) => Node::Text(text.to_owned()),
+            None => Node::Inferred,
+        }
     }
 
     fn at(&self, line: u64) -> Origin {
@@ -267,9 +283,8 @@ impl Flattening<'_> {
 }
 
 /// Whether `path` is a group that holds the setting.
-fn is_below(setting: &Setting, path: &str) -> bool {
-    setting
-        .path
+fn is_below(row: &Row, path: &str) -> bool {
+    row.path
         .strip_prefix(path)
         .is_some_and(|rest| rest.starts_with('.'))
 }

@@ -126,8 +126,8 @@ impl Kafka {
         let given = self.properties.get(name);
         let given = given.and_then(|value| std::str::from_utf8(value.expose()).ok());
         let default = DEFAULTS.iter().find(|(known, _)| *known == name);
-        let text = given.or(default.map(|(_, value)| *value));
-        let millis = text.and_then(|text| text.trim().parse().ok());
+        let texts = given.into_iter().chain(default.map(|(_, value)| *value));
+        let millis = texts.filter_map(|text| text.trim().parse().ok()).next();
         Duration::from_millis(millis.unwrap_or(0))
     }
 

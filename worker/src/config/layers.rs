@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::cli::Options;
 use super::fault::{Fault, Origin, Sourced};
 use super::file;
-use super::settings::{Key, SETTINGS, Shape};
+use super::settings::{SETTINGS, Setting, Shape};
 
 /// The variable that names the configuration file.
 const CONFIG_VARIABLE: &str = "PARCELHOOK_CONFIG";
@@ -52,7 +52,7 @@ impl fmt::Debug for Environment {
 /// What was given, after precedence, still as text. No `Debug`: it holds the password.
 #[derive(Default)]
 pub(super) struct Layers {
-    values: BTreeMap<Key, Vec<Sourced<String>>>,
+    values: BTreeMap<Setting, Vec<Sourced<String>>>,
     pub(super) properties: BTreeMap<String, Sourced<String>>,
     pub(super) faults: Vec<Fault>,
 }
@@ -71,45 +71,45 @@ impl Layers {
     }
 
     /// The one value of a setting, when it was given.
-    pub(super) fn one(&self, key: Key) -> Option<&Sourced<String>> {
-        self.values.get(&key)?.first()
+    pub(super) fn one(&self, setting: Setting) -> Option<&Sourced<String>> {
+        self.values.get(&setting)?.first()
     }
 
     /// The values of a list.
-    pub(super) fn list(&self, key: Key) -> &[Sourced<String>] {
-        self.values.get(&key).map_or(&[], Vec::as_slice)
+    pub(super) fn list(&self, setting: Setting) -> &[Sourced<String>] {
+        self.values.get(&setting).map_or(&[], Vec::as_slice)
     }
 
     /// Sets a setting in place of what a lower layer said. An empty value counts as not given.
-    pub(super) fn set(&mut self, key: Key, mut values: Vec<Sourced<String>>) {
+    pub(super) fn set(&mut self, setting: Setting, mut values: Vec<Sourced<String>>) {
         values.retain(|given| !given.value.is_empty());
         if !values.is_empty() {
-            self.values.insert(key, values);
+            self.values.insert(setting, values);
         }
     }
 
     /// The same for a list that is written as one text with commas.
-    pub(super) fn set_list(&mut self, key: Key, text: &str, origin: &Origin) {
-        self.set(key, split(text, origin));
+    pub(super) fn set_list(&mut self, setting: Setting, text: &str, origin: &Origin) {
+        self.set(setting, split(text, origin));
     }
 
     fn environment(&mut self, environment: &Environment) {
-        for setting in &SETTINGS {
-            let Some(value) = environment.0.get(setting.variable) else {
+        for row in &SETTINGS {
+            let Some(value) = environment.0.get(row.variable) else {
                 continue;
             };
-            let origin = Origin::Variable(setting.variable);
+            let origin = Origin::Variable(row.variable);
             let Some(value) = value.to_str() else {
-                let fault = Fault::new(setting.path, origin, "must be UTF-8");
+                let fault = Fault::new(row.path, origin, "must be UTF-8");
                 self.faults.push(fault);
                 continue;
             };
-            match setting.shape {
+            match row.shape {
                 Shape::One | Shape::Switch | Shape::Secret => {
                     let value = value.to_owned();
-                    self.set(setting.key, vec![Sourced { value, origin }]);
+                    self.set(row.setting, vec![Sourced { value, origin }]);
                 }
-                Shape::List => self.set_list(setting.key, value, &origin),
+                Shape::List => self.set_list(row.setting, value, &origin),
                 Shape::Pairs => {
                     for line in value.lines().filter(|line| !line.trim().is_empty()) {
                         self.property(line, origin.clone());
@@ -120,17 +120,17 @@ impl Layers {
     }
 
     fn flags(&mut self, options: &Options) {
-        for (key, typed) in &options.given {
-            let setting = key.setting();
-            let origin = Origin::Flag(setting.flag);
-            match setting.shape {
+        for (setting, typed) in &options.given {
+            let row = setting.row();
+            let origin = Origin::Flag(row.flag);
+            match row.shape {
                 Shape::One | Shape::Switch | Shape::Secret => {
                     let value = typed.concat();
-                    self.set(*key, vec![Sourced { value, origin }]);
+                    self.set(*setting, vec![Sourced { value, origin }]);
                 }
                 Shape::List => {
                     let values = typed.iter().flat_map(|text| split(text, &origin));
-                    self.set(*key, values.collect());
+                    self.set(*setting, values.collect());
                 }
                 Shape::Pairs => {
                     for text in typed {
@@ -149,7 +149,7 @@ impl Layers {
             }
             // The text is not repeated: it may be the tail of a secret.
             None => self.faults.push(Fault::new(
-                Key::KafkaProperties.setting().path,
+                Setting::KafkaProperties.row().path,
                 origin,
                 "each property must be written NAME=VALUE",
             )),

@@ -15,7 +15,7 @@ use super::cli::Options;
 use super::fault::{Fault, Faults, Origin};
 use super::kafka::{Identity, Kafka, Sasl, Tls};
 use super::layers::{Environment, Layers};
-use super::settings::Key;
+use super::settings::Setting;
 use super::{Config, Log, owned, value};
 
 /// Largest file of a password: more is not a password but the wrong file.
@@ -49,21 +49,24 @@ impl Checks {
     fn config(&mut self) -> Option<Config> {
         // Each is checked before any is missed, so that all faults are found.
         let kafka = self.kafka();
-        let prefix = self.value(Key::Prefix, value::prefix);
-        let installation = self.value(Key::Installation, value::name);
-        let worker_group = self.value(Key::WorkerGroup, value::name);
-        let targets = self.directory(Key::Targets);
-        let secrets = self.directory(Key::SecretsDir);
-        let create_topics = self.value(Key::CreateTopics, value::switch);
-        let admin_listen = self.value(Key::AdminListen, value::listen);
-        let egress_allow = self.values(Key::EgressAllow, value::network);
-        let shards = self.value(Key::Shards, value::shards);
-        let byte_budget = self.value(Key::ByteBudget, value::bytes);
-        let shutdown_grace = self.value(Key::ShutdownGrace, value::grace);
-        let log_format = self.value(Key::LogFormat, value::log_format);
-        let log_level = self.value(Key::LogLevel, value::log_level);
+        let prefix = self.value(Setting::Prefix, value::prefix);
+        let installation = self.value(Setting::Installation, value::name);
+        let worker_group = self.value(Setting::WorkerGroup, value::name);
+        let targets = self.directory(Setting::Targets);
+        let secrets = self.directory(Setting::SecretsDir);
+        let create_topics = self.value(Setting::CreateTopics, value::switch);
+        let admin_listen = self.value(Setting::AdminListen, value::listen);
+        let egress_allow = self.values(Setting::EgressAllow, value::network);
+        let shards = self.value(Setting::Shards, value::shards);
+        let byte_budget = self.value(Setting::ByteBudget, value::bytes);
+        let shutdown_grace = self.value(Setting::ShutdownGrace, value::grace);
+        let log_format = self.value(Setting::LogFormat, value::log_format);
+        let log_level = self.value(Setting::LogLevel, value::log_level);
         if targets.is_none() {
-            self.missing(Key::Targets, "the worker must know where its targets are");
+            self.missing(
+                Setting::Targets,
+                "the worker must know where its targets are",
+            );
         }
         Some(Config {
             kafka: kafka?,
@@ -86,12 +89,12 @@ impl Checks {
     }
 
     fn kafka(&mut self) -> Option<Kafka> {
-        let bootstrap_servers = self.values(Key::BootstrapServers, value::server);
+        let bootstrap_servers = self.values(Setting::BootstrapServers, value::server);
         let tls = self.tls();
         let sasl = self.sasl();
         let properties = self.properties();
         if bootstrap_servers.is_empty() {
-            self.missing(Key::BootstrapServers, "the worker must know a broker");
+            self.missing(Setting::BootstrapServers, "the worker must know a broker");
             return None;
         }
         let kafka = Kafka {
@@ -103,7 +106,7 @@ impl Checks {
         // Three missed heartbeats are no lost session: Kafka's own advice.
         if kafka.heartbeat_interval() * 3 > kafka.session_timeout() {
             self.fault(
-                Key::KafkaProperties,
+                Setting::KafkaProperties,
                 "heartbeat.interval.ms must be at most a third of session.timeout.ms",
             );
         }
@@ -111,30 +114,34 @@ impl Checks {
     }
 
     fn tls(&mut self) -> Option<Tls> {
-        let ca = self.file(Key::KafkaTlsCa);
-        let certificate = self.file(Key::KafkaTlsCertificate);
-        let key = self.file(Key::KafkaTlsKey);
+        let ca = self.file(Setting::KafkaTlsCa);
+        let certificate = self.file(Setting::KafkaTlsCertificate);
+        let key = self.file(Setting::KafkaTlsKey);
         let identity = match (certificate, key) {
             (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
             (None, None) => None,
             (Some(_), None) => {
-                self.pair(Key::KafkaTlsKey, Key::KafkaTlsCertificate);
+                self.pair(Setting::KafkaTlsKey, Setting::KafkaTlsCertificate);
                 None
             }
             (None, Some(_)) => {
-                self.pair(Key::KafkaTlsCertificate, Key::KafkaTlsKey);
+                self.pair(Setting::KafkaTlsCertificate, Setting::KafkaTlsKey);
                 None
             }
         };
         let tls = Tls { ca, identity };
-        let enabled = self.value(Key::KafkaTlsEnabled, value::switch);
-        let given = [Key::KafkaTlsCa, Key::KafkaTlsCertificate, Key::KafkaTlsKey]
-            .into_iter()
-            .find(|key| self.layers.one(*key).is_some());
+        let enabled = self.value(Setting::KafkaTlsEnabled, value::switch);
+        let given = [
+            Setting::KafkaTlsCa,
+            Setting::KafkaTlsCertificate,
+            Setting::KafkaTlsKey,
+        ]
+        .into_iter()
+        .find(|setting| self.layers.one(*setting).is_some());
         match (enabled, given) {
-            (Some(false), Some(key)) => {
+            (Some(false), Some(setting)) => {
                 self.fault(
-                    key,
+                    setting,
                     "means nothing while kafka.tls.enabled is false; remove one of them",
                 );
                 None
@@ -145,22 +152,29 @@ impl Checks {
     }
 
     fn sasl(&mut self) -> Option<Sasl> {
-        let mechanism = self.value(Key::KafkaSaslMechanism, value::mechanism);
-        let username = self.value(Key::KafkaSaslUsername, |text| Ok(text.to_owned()));
+        let mechanism = self.value(Setting::KafkaSaslMechanism, value::mechanism);
+        let username = self.value(Setting::KafkaSaslUsername, |text| Ok(text.to_owned()));
         let password = self.password();
-        let needed = [Key::KafkaSaslMechanism, Key::KafkaSaslUsername];
-        let given = |key: &Key| self.layers.one(*key).is_some();
-        let password_given = given(&Key::KafkaSaslPassword) || given(&Key::KafkaSaslPasswordFile);
+        let needed = [Setting::KafkaSaslMechanism, Setting::KafkaSaslUsername];
+        let given = |setting: &Setting| self.layers.one(*setting).is_some();
+        let password_given =
+            given(&Setting::KafkaSaslPassword) || given(&Setting::KafkaSaslPasswordFile);
         if !password_given && !needed.iter().any(given) {
             return None;
         }
-        let absent: Vec<Key> = needed.into_iter().filter(|key| !given(key)).collect();
-        for key in absent {
-            self.missing(key, "kafka.sasl needs a mechanism, a name and a password");
+        let absent: Vec<Setting> = needed
+            .into_iter()
+            .filter(|setting| !given(setting))
+            .collect();
+        for setting in absent {
+            self.missing(
+                setting,
+                "kafka.sasl needs a mechanism, a name and a password",
+            );
         }
         if !password_given {
             let message = "kafka.sasl needs a mechanism, a name and a password";
-            self.missing(Key::KafkaSaslPasswordFile, message);
+            self.missing(Setting::KafkaSaslPasswordFile, message);
         }
         Some(Sasl {
             mechanism: mechanism?,
@@ -170,22 +184,22 @@ impl Checks {
     }
 
     fn password(&mut self) -> Option<Secret> {
-        let variable = self.layers.one(Key::KafkaSaslPassword).cloned();
-        let file = self.layers.one(Key::KafkaSaslPasswordFile).cloned();
-        let (text, key) = match (variable, file) {
+        let variable = self.layers.one(Setting::KafkaSaslPassword).cloned();
+        let file = self.layers.one(Setting::KafkaSaslPasswordFile).cloned();
+        let (text, setting) = match (variable, file) {
             (None, None) => return None,
             (Some(_), Some(_)) => {
                 let message = "the password is given twice, here and in PARCELHOOK_KAFKA_SASL_PASSWORD; remove one";
-                self.fault(Key::KafkaSaslPasswordFile, message);
+                self.fault(Setting::KafkaSaslPasswordFile, message);
                 return None;
             }
-            (Some(password), None) => (Ok(password.value), Key::KafkaSaslPassword),
-            (None, Some(file)) => (password_of(&file.value), Key::KafkaSaslPasswordFile),
+            (Some(password), None) => (Ok(password.value), Setting::KafkaSaslPassword),
+            (None, Some(file)) => (password_of(&file.value), Setting::KafkaSaslPasswordFile),
         };
         match text.and_then(|text| printable(&text)) {
             Ok(password) => Some(password),
             Err(message) => {
-                self.fault(key, message);
+                self.fault(setting, message);
                 None
             }
         }
@@ -195,9 +209,9 @@ impl Checks {
         let mut properties = BTreeMap::new();
         for (name, given) in &self.layers.properties {
             if let Some(message) = owned::objection(name, &given.value) {
-                let key = format!("{}.{name}", Key::KafkaProperties.setting().path);
+                let setting = format!("{}.{name}", Setting::KafkaProperties.row().path);
                 self.faults
-                    .push(Fault::new(key, given.origin.clone(), message));
+                    .push(Fault::new(setting, given.origin.clone(), message));
             }
             properties.insert(name.clone(), Secret::new(given.value.as_bytes()));
         }
@@ -205,25 +219,25 @@ impl Checks {
     }
 
     /// The value that was given, or the default.
-    fn value<T>(&mut self, key: Key, parse: fn(&str) -> Result<T, String>) -> Option<T> {
-        let given = self.layers.one(key).map(|given| given.value.as_str());
-        match parse(given.or(key.setting().default)?) {
+    fn value<T>(&mut self, setting: Setting, parse: fn(&str) -> Result<T, String>) -> Option<T> {
+        let given = self.layers.one(setting).map(|given| given.value.as_str());
+        match parse(given.or(setting.row().default)?) {
             Ok(value) => Some(value),
             Err(message) => {
-                self.fault(key, message);
+                self.fault(setting, message);
                 None
             }
         }
     }
 
     /// The values of a list that can be used; each that cannot is a fault.
-    fn values<T>(&mut self, key: Key, parse: fn(&str) -> Result<T, String>) -> Vec<T> {
+    fn values<T>(&mut self, setting: Setting, parse: fn(&str) -> Result<T, String>) -> Vec<T> {
         let mut values = Vec::new();
-        for given in self.layers.list(key) {
+        for given in self.layers.list(setting) {
             match parse(&given.value) {
                 Ok(value) => values.push(value),
                 Err(message) => {
-                    let path = key.setting().path;
+                    let path = setting.row().path;
                     let fault = Fault::new(path, given.origin.clone(), message);
                     self.faults.push(fault);
                 }
@@ -233,48 +247,55 @@ impl Checks {
     }
 
     /// The path of a file that can be read.
-    fn file(&mut self, key: Key) -> Option<PathBuf> {
-        self.path(key, |path| {
+    fn file(&mut self, setting: Setting) -> Option<PathBuf> {
+        self.path(setting, |path| {
             // A directory opens, but does not read.
             File::open(path).and_then(|mut file| file.read(&mut [0]))
         })
     }
 
     /// The path of a directory that can be read.
-    fn directory(&mut self, key: Key) -> Option<PathBuf> {
-        self.path(key, std::fs::read_dir)
+    fn directory(&mut self, setting: Setting) -> Option<PathBuf> {
+        self.path(setting, std::fs::read_dir)
     }
 
     /// A path that was given; a fault when the probe fails. The path is returned all the same, so
     /// that what is merely unreadable is not called missing too.
-    fn path<T>(&mut self, key: Key, probe: fn(PathBuf) -> io::Result<T>) -> Option<PathBuf> {
-        let path = PathBuf::from(&self.layers.one(key)?.value);
+    fn path<T>(
+        &mut self,
+        setting: Setting,
+        probe: fn(PathBuf) -> io::Result<T>,
+    ) -> Option<PathBuf> {
+        let path = PathBuf::from(&self.layers.one(setting)?.value);
         if let Err(error) = probe(path.clone()) {
-            self.fault(key, format!("{} cannot be read: {error}", path.display()));
+            self.fault(
+                setting,
+                format!("{} cannot be read: {error}", path.display()),
+            );
         }
         Some(path)
     }
 
-    fn fault(&mut self, key: Key, message: impl Into<String>) {
-        let origin = match self.layers.one(key) {
+    fn fault(&mut self, setting: Setting, message: impl Into<String>) {
+        let origin = match self.layers.one(setting) {
             Some(given) => given.origin.clone(),
             None => Origin::Nowhere,
         };
         self.faults
-            .push(Fault::new(key.setting().path, origin, message));
+            .push(Fault::new(setting.row().path, origin, message));
     }
 
     /// A required setting that was not given. One that was given, and is wrong, is a fault already.
-    fn missing(&mut self, key: Key, why: &str) {
-        if self.layers.one(key).is_none() {
-            let setting = key.setting();
-            let message = format!("{why}: set --{} or {}", setting.flag, setting.variable);
-            self.fault(key, message);
+    fn missing(&mut self, setting: Setting, why: &str) {
+        if self.layers.one(setting).is_none() {
+            let row = setting.row();
+            let message = format!("{why}: set --{} or {}", row.flag, row.variable);
+            self.fault(setting, message);
         }
     }
 
-    fn pair(&mut self, missing: Key, given: Key) {
-        let message = format!("{} needs it", given.setting().path);
+    fn pair(&mut self, missing: Setting, given: Setting) {
+        let message = format!("{} needs it", given.row().path);
         self.missing(missing, &message);
     }
 }

@@ -7,7 +7,7 @@
 //! file ┘             kafka, owned)  └─▶ Faults
 //! ```
 //!
-//! [`settings`] has every key once; names, help and documentation follow from it. Targets are not
+//! `settings` has every key once; names, help and documentation follow from it. Targets are not
 //! configuration in this sense: see [`crate::targets`].
 
 use std::net::SocketAddr;
@@ -36,7 +36,6 @@ pub use exit::Exit;
 pub use fault::{Fault, Faults, Origin};
 pub use kafka::{Identity, Kafka, Sasl, SaslMechanism, Tls};
 pub use layers::Environment;
-pub use settings::Key;
 
 /// The configuration of a worker. Everything is valid and in the unit the worker uses. `Debug` shows
 /// no secret.

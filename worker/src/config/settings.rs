@@ -5,9 +5,9 @@
 //! the command line and `PARCELHOOK_KAFKA_TLS_CA` in the environment. What a value means, and whether
 //! it is valid, is not decided here.
 
-/// A setting. The order is that of [`SETTINGS`].
+/// A setting. The order is that of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Key {
+pub(super) enum Setting {
     /// `targets`
     Targets,
     /// `secretsDir`
@@ -56,9 +56,9 @@ pub enum Key {
     LogLevel,
 }
 
-impl Key {
+impl Setting {
     /// Its row of the table.
-    pub(super) fn setting(self) -> &'static Setting {
+    pub(super) fn row(self) -> &'static Row {
         &SETTINGS[self as usize]
     }
 }
@@ -80,8 +80,8 @@ pub(super) enum Shape {
 
 /// A row of the table.
 #[derive(Debug)]
-pub(super) struct Setting {
-    pub(super) key: Key,
+pub(super) struct Row {
+    pub(super) setting: Setting,
     /// Key in the file, dots between levels.
     pub(super) path: &'static str,
     /// Flag without its dashes.
@@ -99,8 +99,8 @@ pub(super) struct Setting {
 }
 
 /// The columns that most rows share.
-const ROW: Setting = Setting {
-    key: Key::Targets,
+const BLANK: Row = Row {
+    setting: Setting::Targets,
     path: "",
     flag: "",
     variable: "",
@@ -112,37 +112,37 @@ const ROW: Setting = Setting {
 };
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Setting; 23] = [
-    Setting {
-        key: Key::Targets,
+pub(super) const SETTINGS: [Row; 23] = [
+    Row {
+        setting: Setting::Targets,
         path: "targets",
         flag: "targets",
         variable: "PARCELHOOK_TARGETS",
         value: "DIR",
         help: "Directory of DeliveryTarget manifests (*.yaml, *.yml, *.json), watched while the worker runs. Required",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::SecretsDir,
+    Row {
+        setting: Setting::SecretsDir,
         path: "secretsDir",
         flag: "secrets-dir",
         variable: "PARCELHOOK_SECRETS_DIR",
         value: "DIR",
         help: "Directory of the Secrets that manifests refer to: DIR/<secret name>/<key>, watched like the manifests",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::BootstrapServers,
+    Row {
+        setting: Setting::BootstrapServers,
         path: "bootstrapServers",
         flag: "bootstrap-servers",
         variable: "PARCELHOOK_BOOTSTRAP_SERVERS",
         value: "HOST:PORT",
         shape: Shape::List,
         help: "Kafka brokers to ask first; more than one, so that one may be away. Required",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::CreateTopics,
+    Row {
+        setting: Setting::CreateTopics,
         path: "createTopics",
         flag: "create-topics",
         variable: "PARCELHOOK_CREATE_TOPICS",
@@ -150,10 +150,10 @@ pub(super) const SETTINGS: [Setting; 23] = [
         shape: Shape::Switch,
         default: Some("false"),
         help: "Create the worker's own topics (<prefix>.…) when they are missing. Source topics are never created",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaTlsEnabled,
+    Row {
+        setting: Setting::KafkaTlsEnabled,
         path: "kafka.tls.enabled",
         flag: "kafka-tls-enabled",
         variable: "PARCELHOOK_KAFKA_TLS_ENABLED",
@@ -161,76 +161,76 @@ pub(super) const SETTINGS: [Setting; 23] = [
         shape: Shape::Switch,
         default_means: Some("true when another kafka.tls key is set"),
         help: "Speak TLS to the brokers and verify their certificates",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaTlsCa,
+    Row {
+        setting: Setting::KafkaTlsCa,
         path: "kafka.tls.ca",
         flag: "kafka-tls-ca",
         variable: "PARCELHOOK_KAFKA_TLS_CA",
         value: "FILE",
         default_means: Some("the system's authorities"),
         help: "PEM file of the authorities that sign the brokers' certificates",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaTlsCertificate,
+    Row {
+        setting: Setting::KafkaTlsCertificate,
         path: "kafka.tls.certificate",
         flag: "kafka-tls-certificate",
         variable: "PARCELHOOK_KAFKA_TLS_CERTIFICATE",
         value: "FILE",
         help: "PEM file of the worker's own certificate and its chain; needs kafka.tls.key",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaTlsKey,
+    Row {
+        setting: Setting::KafkaTlsKey,
         path: "kafka.tls.key",
         flag: "kafka-tls-key",
         variable: "PARCELHOOK_KAFKA_TLS_KEY",
         value: "FILE",
         help: "PEM file of the private key to kafka.tls.certificate",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaSaslMechanism,
+    Row {
+        setting: Setting::KafkaSaslMechanism,
         path: "kafka.sasl.mechanism",
         flag: "kafka-sasl-mechanism",
         variable: "PARCELHOOK_KAFKA_SASL_MECHANISM",
         value: "PLAIN|SCRAM-SHA-256|SCRAM-SHA-512",
         default_means: Some("no SASL"),
         help: "How the worker authenticates with a name and a password",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaSaslUsername,
+    Row {
+        setting: Setting::KafkaSaslUsername,
         path: "kafka.sasl.username",
         flag: "kafka-sasl-username",
         variable: "PARCELHOOK_KAFKA_SASL_USERNAME",
         value: "NAME",
         help: "The name for SASL",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaSaslPasswordFile,
+    Row {
+        setting: Setting::KafkaSaslPasswordFile,
         path: "kafka.sasl.passwordFile",
         flag: "kafka-sasl-password-file",
         variable: "PARCELHOOK_KAFKA_SASL_PASSWORD_FILE",
         value: "FILE",
         help: "File with the password for SASL; one newline at its end is cut off",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaSaslPassword,
+    Row {
+        setting: Setting::KafkaSaslPassword,
         path: "kafka.sasl.password",
         flag: "kafka-sasl-password",
         variable: "PARCELHOOK_KAFKA_SASL_PASSWORD",
         value: "PASSWORD",
         shape: Shape::Secret,
         help: "The password for SASL, when there is no passwordFile",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::KafkaProperties,
+    Row {
+        setting: Setting::KafkaProperties,
         path: "kafka.properties",
         flag: "kafka-properties",
         variable: "PARCELHOOK_KAFKA_PROPERTIES",
@@ -238,50 +238,50 @@ pub(super) const SETTINGS: [Setting; 23] = [
         shape: Shape::Pairs,
         default_means: Some("none"),
         help: "Any other property of librdkafka, except those that the worker owns. Each property has its own precedence",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::Prefix,
+    Row {
+        setting: Setting::Prefix,
         path: "prefix",
         flag: "prefix",
         variable: "PARCELHOOK_PREFIX",
         value: "NAME",
         default: Some("parcelhook"),
         help: "Begins the names of the worker's own topics and of its consumer group",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::Installation,
+    Row {
+        setting: Setting::Installation,
         path: "installation",
         flag: "installation",
         variable: "PARCELHOOK_INSTALLATION",
         value: "NAME",
         default: Some("default"),
         help: "Tells two installations on one Kafka apart. The consumer group is <prefix>.<installation>.<workerGroup>",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::WorkerGroup,
+    Row {
+        setting: Setting::WorkerGroup,
         path: "workerGroup",
         flag: "worker-group",
         variable: "PARCELHOOK_WORKER_GROUP",
         value: "NAME",
         default: Some("default"),
         help: "The workers that share one set of targets; only manifests with this spec.workerGroup count",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::AdminListen,
+    Row {
+        setting: Setting::AdminListen,
         path: "adminListen",
         flag: "admin-listen",
         variable: "PARCELHOOK_ADMIN_LISTEN",
         value: "ADDRESS:PORT",
         default: Some("127.0.0.1:8080"),
         help: "Where /livez, /readyz, /metrics and /targets are served. Port 0 takes any free one",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::EgressAllow,
+    Row {
+        setting: Setting::EgressAllow,
         path: "egressAllow",
         flag: "egress-allow",
         variable: "PARCELHOOK_EGRESS_ALLOW",
@@ -289,57 +289,57 @@ pub(super) const SETTINGS: [Setting; 23] = [
         shape: Shape::List,
         default_means: Some("none: loopback, private and link-local addresses are refused"),
         help: "Networks that webhooks may be in although they are not public",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::Shards,
+    Row {
+        setting: Setting::Shards,
         path: "shards",
         flag: "shards",
         variable: "PARCELHOOK_SHARDS",
         value: "NUMBER",
         default_means: Some("one for each core"),
         help: "Threads that deliver, 1 to 256",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::ByteBudget,
+    Row {
+        setting: Setting::ByteBudget,
         path: "byteBudget",
         flag: "byte-budget",
         variable: "PARCELHOOK_BYTE_BUDGET",
         value: "BYTES",
         default: Some("16Mi"),
         help: "Memory for events in flight, 1Mi to 64Gi; when it is spent, partitions pause",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::ShutdownGrace,
+    Row {
+        setting: Setting::ShutdownGrace,
         path: "shutdownGrace",
         flag: "shutdown-grace",
         variable: "PARCELHOOK_SHUTDOWN_GRACE",
         value: "DURATION",
         default: Some("6s"),
         help: "Whole time for letting go after SIGTERM, the last commit included, 1s to 5m. Stay below what ends the process by force",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::LogFormat,
+    Row {
+        setting: Setting::LogFormat,
         path: "logFormat",
         flag: "log-format",
         variable: "PARCELHOOK_LOG_FORMAT",
         value: "text|json",
         default: Some("text"),
         help: "How log lines are written",
-        ..ROW
+        ..BLANK
     },
-    Setting {
-        key: Key::LogLevel,
+    Row {
+        setting: Setting::LogLevel,
         path: "logLevel",
         flag: "log-level",
         variable: "PARCELHOOK_LOG_LEVEL",
         value: "LEVEL",
         default: Some("info"),
         help: "Which lines are written: error, warn, info, debug, trace, or a filter such as info,parcelhook_worker::lane=debug",
-        ..ROW
+        ..BLANK
     },
 ];
 
@@ -349,8 +349,8 @@ mod tests {
 
     #[test]
     fn each_key_finds_its_own_row() {
-        for setting in &SETTINGS {
-            assert_eq!(setting.key.setting().path, setting.path);
+        for row in &SETTINGS {
+            assert_eq!(row.setting.row().path, row.path);
         }
     }
 
