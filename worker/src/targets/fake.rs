@@ -90,7 +90,6 @@ fn target(name: &str, url: &str) -> CompiledTarget {
             max_bytes: 1 << 20,
         },
         timeout: Duration::from_secs(15),
-        rate_limit: None,
         retry: compiled::Retry {
             initial_backoff: Duration::from_secs(2),
             max_backoff: Duration::from_secs(512),
