@@ -32,3 +32,12 @@ pub enum Reason {
     /// It did not fail.
     Delivered,
 }
+
+impl Reason {
+    /// The word in tables, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "Delivered",
+        }
+    }
+}
