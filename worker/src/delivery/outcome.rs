@@ -397,3 +397,12 @@ mod tests {
         }
     }
 }
+
+impl Reason {
+    /// The word in tables, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "Delivered",
+        }
+    }
+}
