@@ -68,7 +68,13 @@ mod tests {
 
     #[test]
     fn foreign_metadata_says_nothing() {
-        for text in ["", "v2;first=3", "hello", "v1;first=-1;topic=x;", "\u{fffd}"] {
+        for text in [
+            "",
+            "v2;first=3",
+            "hello",
+            "v1;first=-1;topic=x;",
+            "\u{fffd}",
+        ] {
             assert_eq!(CommitNote::parse(text), CommitNote::default(), "{text:?}");
         }
         assert_eq!(

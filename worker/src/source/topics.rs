@@ -12,6 +12,8 @@ use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 use uuid::Uuid;
 
+use super::SourceError;
+
 /// How long the cluster may take to make topics.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -44,3 +46,36 @@ pub(super) enum TopicState {
 
 /// Topics by name.
 pub(super) type TopicStates = BTreeMap<String, TopicState>;
+
+/// Creates those of the topics that the cluster does not have, with the broker's default number of
+/// partitions and replicas (KIP-464). `client` are librdkafka properties, as for the consumer.
+///
+/// # Errors
+/// When the properties cannot be used, the cluster does not answer within 30 s, or it refuses a topic.
+pub async fn create_missing_topics(
+    client: &[(String, String)],
+    topics: &[&str],
+) -> Result<(), SourceError> {
+    let config: ClientConfig = client.iter().cloned().collect();
+    let admin: AdminClient<DefaultClientContext> =
+        config.create().map_err(SourceError::configuration)?;
+    let wanted: Vec<NewTopic<'_>> = topics
+        .iter()
+        .map(|topic| NewTopic::new(topic, -1, TopicReplication::Fixed(-1)))
+        .collect();
+    let options = AdminOptions::new()
+        .operation_timeout(Some(CREATE_TIMEOUT))
+        .request_timeout(Some(CREATE_TIMEOUT));
+    let results = admin
+        .create_topics(&wanted, &options)
+        .await
+        .map_err(SourceError::CreateTopics)?;
+    for result in results {
+        match result {
+            Ok(topic) => tracing::info!(topic, "topic created"),
+            Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((topic, reason)) => return Err(SourceError::CreateTopic { topic, reason }),
+        }
+    }
+    Ok(())
+}
