@@ -55,7 +55,6 @@ pub(crate) fn target(namespace: &str, name: &str) -> CompiledTarget {
             max_bytes: 1 << 20,
         },
         timeout: Duration::from_secs(15),
-        rate_limit: None,
         retry: Retry {
             initial_backoff: Duration::from_secs(2),
             max_backoff: Duration::from_secs(512),
@@ -103,7 +102,6 @@ fn down() -> TargetReport {
         },
         counters,
         pending_events: 3,
-        pending_bytes: 90,
         lanes: 2,
         last_attempts: VecDeque::from([AttemptLine {
             at: NOW - 1_000,
@@ -127,7 +125,6 @@ fn untried() -> TargetReport {
         health: Health::default(),
         counters: TargetCounters::default(),
         pending_events: 0,
-        pending_bytes: 0,
         lanes: 0,
         last_attempts: VecDeque::new(),
     }

@@ -10,7 +10,6 @@ use std::net::{SocketAddr, TcpListener};
 use crate::background::{Background, StartError, Task};
 use crate::report::WorkerReport;
 
-mod effective;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod html;

@@ -9,7 +9,6 @@ use parcelhook_crds::compiled::CompiledTarget;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::effective::effective;
 use super::readiness;
 use crate::report::{
     AttemptLine, Failure, OUTCOME_LABELS, PartitionReport, SourceReport, TargetCounters,
@@ -42,7 +41,6 @@ pub(super) struct TargetView {
     pub(super) since: Option<String>,
     pub(super) next_attempt: Option<String>,
     pub(super) pending_events: u64,
-    pub(super) pending_bytes: u64,
     pub(super) lanes: u64,
     pub(super) last_failure: Option<FailureView>,
     pub(super) counters: CountersView,
@@ -168,12 +166,11 @@ impl TargetView {
             since: health.since.and_then(rfc3339),
             next_attempt: health.next_attempt.and_then(rfc3339),
             pending_events: report.pending_events,
-            pending_bytes: report.pending_bytes,
             lanes: report.lanes,
             last_failure: health.last_failure.as_ref().map(FailureView::new),
             counters: CountersView::new(&report.counters),
             last_attempts: report.last_attempts.iter().map(AttemptView::new).collect(),
-            configuration: effective(target),
+            configuration: target.effective(),
             since_millis: health.since,
             next_attempt_millis: health.next_attempt,
         }

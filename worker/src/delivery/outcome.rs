@@ -397,12 +397,3 @@ mod tests {
         }
     }
 }
-
-impl Reason {
-    /// The word in tables, metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "Delivered",
-        }
-    }
-}

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use futures::future::{Abortable, Aborted};
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 use super::LaneKey;
 use super::request::Sent;
@@ -129,6 +130,7 @@ impl<D: Deliver> Driver<D> {
 
     fn ended(&mut self, ended: Ended) {
         if let Ok(attempt) = ended.attempt {
+            ended.sent.span.clone().end(&attempt);
             self.shard
                 .ended(ended.key, &ended.sent, attempt, clock::now());
         }
@@ -165,7 +167,9 @@ async fn attempt<D: Deliver>(deliver: Rc<D>, launch: Launch<D::Prepared>) -> End
         sent,
         registration,
     } = launch;
-    let attempt = Abortable::new(deliver.attempt(&prepared, request), registration).await;
+    let span = sent.span.span().clone();
+    let attempt = deliver.attempt(&prepared, request).instrument(span);
+    let attempt = Abortable::new(attempt, registration).await;
     Ended { key, sent, attempt }
 }
 

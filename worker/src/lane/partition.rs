@@ -10,8 +10,7 @@ use std::time::Instant;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
-use crate::source::topics::TopicId;
-use crate::source::{Assigned, PartitionId, Progress};
+use crate::source::{Assigned, PartitionId, Progress, TopicId};
 
 /// See the module.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use super::due::Due;
 use super::machine::{Machine, Next};
 use super::partition::Partition;
 use super::queue::Queue;
-use super::request::{self, Sent};
+use super::request::{self, Destination, Sent};
 use super::stamp::Stamp;
 use super::target::Target;
 use super::{Lane, LaneKey};
@@ -278,7 +278,11 @@ impl<P> Shard<P> {
         };
         let attempt = lane.machine.failures() + 1;
         let records: Vec<&Record> = partition.records(lane).take(events as usize).collect();
-        let (request, sent) = match request::form(&lane.stamp, &records, attempt) {
+        let destination = Destination {
+            target: &target.of.compiled,
+            partition: &partition.id,
+        };
+        let (request, sent) = match request::form(destination, &lane.stamp, &records, attempt) {
             Ok(formed) => formed,
             Err(error) => {
                 tracing::error!(partition = %partition.id, %error, "a transaction cannot be formed; its lane stands");

@@ -3,8 +3,7 @@
 
 use parcelhook_crds::compiled::{CompiledTarget, Source, TransactionLimits};
 
-use crate::source::PartitionId;
-use crate::source::topics::TopicId;
+use crate::source::{PartitionId, TopicId};
 use crate::transaction::format::Encoding;
 use crate::transaction::id::{SourcePartition, TransactionIds};
 use crate::transaction::selection::Selection;
@@ -28,10 +27,6 @@ impl Stamp {
         partition: &PartitionId,
         topic_id: Option<TopicId>,
     ) -> Self {
-        let topic_id = topic_id.and_then(|TopicId(id)| {
-            let (high, low) = id.as_u64_pair();
-            crate::transaction::id::TopicId::from_halves(high as i64, low as i64)
-        });
         let place = SourcePartition {
             topic: &partition.topic,
             topic_id,

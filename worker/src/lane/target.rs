@@ -5,11 +5,12 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::Source;
 
-use super::request::Sent;
+use super::request::{Destination, Sent};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
 use crate::recover::backoff::Wait;
@@ -18,6 +19,7 @@ use crate::router::filter::Filter;
 use crate::source::PartitionId;
 use crate::state::health::{LaneFailure, Transition};
 use crate::state::shared::WorkerTarget;
+use crate::telemetry::attempt_log;
 
 /// See the module. `P` is a target made ready for requests.
 #[derive(Debug)]
@@ -156,7 +158,7 @@ impl<P> Target<P> {
     /// What this shard counted.
     pub fn report(&self) -> TargetReport {
         TargetReport {
-            target: std::sync::Arc::clone(&self.of.compiled),
+            target: Arc::clone(&self.of.compiled),
             health: self.of.shared.health(self.of.compiled.suspend),
             counters: self.counters.clone(),
             pending_events: 0,
@@ -170,14 +172,14 @@ impl<P> Target<P> {
         lane: &PartitionId,
         sent: &Sent,
         attempt: &Attempt,
-        wait: Option<std::time::Duration>,
+        wait: Option<Duration>,
     ) {
         self.counters
             .count(attempt, sent.events as usize, sent.bytes);
         let line = AttemptLine {
             at: clock::unix_millis(),
-            transaction: sent.id(),
-            topic: std::sync::Arc::clone(&lane.topic),
+            transaction: sent.id().to_owned(),
+            topic: Arc::clone(&lane.topic),
             partition: lane.partition,
             offsets: sent.offsets,
             events: u64::from(sent.events),
@@ -187,7 +189,13 @@ impl<P> Target<P> {
             status: attempt.status,
             duration: attempt.duration,
         };
-        crate::telemetry::attempt_log::record(&self.of.compiled, &line, wait);
+        let destination = Destination {
+            target: &self.of.compiled,
+            partition: lane,
+        };
+        let events = sent.events as usize;
+        let attempted = destination.attempted(sent.id(), sent.offsets, events, sent.attempt);
+        attempt_log::log(&attempted, attempt, wait.map(|wait| wait.as_millis() as u64));
         self.last_attempts.truncate(LAST_ATTEMPTS - 1);
         self.last_attempts.push_front(line);
     }
@@ -203,7 +211,7 @@ impl<P> Target<P> {
             State::Down => tracing::warn!(
                 event = "target.down", %namespace, target = %name, reason = health.reason,
                 status = failure.and_then(|failure| failure.status),
-                message = failure.and_then(|failure| failure.message.as_deref()),
+                detail = failure.and_then(|failure| failure.message.as_deref()),
                 lasted_ms, "target is DOWN"
             ),
             State::Up | State::Suspended => {

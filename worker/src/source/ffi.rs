@@ -20,8 +20,6 @@ use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use uuid::Uuid;
-
 use super::topics::{TopicId, TopicState, TopicStates};
 
 /// A queue of our own on which librdkafka answers.
@@ -265,8 +263,7 @@ unsafe fn topic_id(uuid: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
             sys::rd_kafka_Uuid_least_significant_bits(uuid),
         )
     };
-    let id = Uuid::from_u64_pair(high.cast_unsigned(), low.cast_unsigned());
-    (!id.is_nil()).then_some(TopicId(id))
+    TopicId::from_halves(high, low)
 }
 
 /// The end of the log as the last fetch reported it: asks nobody. None before the first fetch.

@@ -91,8 +91,6 @@ families! {
         "When the next attempt of a waiting lane is due, Unix time; absent when none waits.";
     TARGET_PENDING_EVENTS = Gauge "parcelhook_target_pending_events" ["namespace", "target"]
         "Events that were read and are not yet delivered.";
-    TARGET_PENDING_BYTES = Gauge "parcelhook_target_pending_bytes" ["namespace", "target"]
-        "Bytes of the pending events.";
     TARGET_LANES = Gauge "parcelhook_target_lanes" ["namespace", "target"]
         "Lanes of the target on this worker.";
     TARGET_SUCCESSES = Counter "parcelhook_target_successes_total" ["namespace", "target"]

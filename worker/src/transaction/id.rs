@@ -5,58 +5,14 @@
 //! restarted worker and a successor give the same name to the same events. What does not change
 //! within a lane is prepared once; per event or transaction only integers are written.
 
-use std::fmt;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderValue;
 use uuid::Uuid;
 
 use super::Error;
-use super::digest::{DIGEST_BYTES, Digest, base64url};
+use super::digest::{Digest, base64url};
 use super::selection::Selection;
 use super::write::push_integer;
-
-/// The id that Kafka gives to a topic (KIP-516): a re-created topic of the same name has another.
-/// Shown as Kafka shows it, 22 characters of base64url.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicId([u8; DIGEST_BYTES]);
-
-impl TopicId {
-    /// From the two halves that librdkafka gives. None when all is zero: the broker knows no id.
-    ///
-    /// librdkafka's own text form must not be shown: it uses the alphabet with `+` and `/`.
-    pub fn from_halves(most_significant: i64, least_significant: i64) -> Option<Self> {
-        let mut bytes = [0; DIGEST_BYTES];
-        let halves = most_significant
-            .to_be_bytes()
-            .into_iter()
-            .chain(least_significant.to_be_bytes());
-        for (to, from) in bytes.iter_mut().zip(halves) {
-            *to = from;
-        }
-        (bytes != [0; DIGEST_BYTES]).then_some(Self(bytes))
-    }
-
-    /// Reads Kafka's text form. None when it is not one, or the id of no topic.
-    pub fn parse(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        let bytes: [u8; DIGEST_BYTES] = bytes.try_into().ok()?;
-        (bytes != [0; DIGEST_BYTES]).then_some(Self(bytes))
-    }
-}
-
-impl fmt::Display for TopicId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&base64url(&self.0))
-    }
-}
-
-impl fmt::Debug for TopicId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "TopicId({self})")
-    }
-}
+use crate::source::TopicId;
 
 /// The source partition that a lane reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,7 +70,7 @@ impl TransactionIds {
         digest.field(target.as_bytes());
         digest.field(selection.as_bytes());
         match &source.topic_id {
-            Some(TopicId(id)) => digest.field(id),
+            Some(TopicId(id)) => digest.field(id.as_bytes()),
             None => digest.field(source.topic.as_bytes()),
         }
         let digest = base64url(&digest.finish());
@@ -147,6 +103,8 @@ impl TransactionIds {
 #[cfg(test)]
 mod tests {
     use parcelhook_crds::compiled::StartFrom;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
     use proptest::prelude::*;
 
     use super::*;
@@ -154,10 +112,15 @@ mod tests {
     const TARGET: Uuid = Uuid::from_u128(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
     const TOPIC_ID: &str = "wK7nCZqKQ9-1sEzX_0hYtA";
 
+    fn topic_id_of(text: &str) -> TopicId {
+        let bytes = URL_SAFE_NO_PAD.decode(text).unwrap();
+        TopicId(Uuid::from_slice(&bytes).unwrap())
+    }
+
     fn source(topic_id: Option<&str>) -> SourcePartition<'static> {
         SourcePartition {
             topic: "orders",
-            topic_id: topic_id.map(|id| TopicId::parse(id).unwrap()),
+            topic_id: topic_id.map(topic_id_of),
             partition: 3,
         }
     }
@@ -207,28 +170,6 @@ mod tests {
             transaction(&again, 1, 2)
         );
         assert_ne!(transaction(&source(None), 1, 2), transaction(&again, 1, 2));
-    }
-
-    #[test]
-    fn a_topic_id_is_shown_as_kafka_shows_it() {
-        // librdkafka would write this id with '+' and '/', which would cut an event id in two.
-        let id = TopicId::from_halves(-1, -2).unwrap();
-        assert_eq!(id.to_string(), "_____________________g");
-        assert_eq!(TopicId::parse(&id.to_string()), Some(id));
-    }
-
-    #[test]
-    fn what_is_no_topic_id_is_refused() {
-        for text in [
-            "",
-            "AAAAAAAAAAAAAAAAAAAAAA",
-            "short",
-            "////////////////////+g",
-            "wK7nCZqKQ9-1sEzX_0hYtA==",
-        ] {
-            assert_eq!(TopicId::parse(text), None, "{text}");
-        }
-        assert_eq!(TopicId::from_halves(0, 0), None);
     }
 
     proptest! {

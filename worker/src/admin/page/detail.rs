@@ -82,14 +82,7 @@ impl Detail<'_> {
         let reasons = counters.reasons.iter();
         let reasons = reasons.map(|(reason, count)| ((*reason).to_owned(), *count));
         let rows: [(&str, String); 10] = [
-            (
-                "pending",
-                format!(
-                    "{} events, {}",
-                    view.pending_events,
-                    Bytes(view.pending_bytes)
-                ),
-            ),
+            ("pending", format!("{} events", view.pending_events)),
             ("lanes", view.lanes.to_string()),
             ("delivered events", counters.events_delivered.to_string()),
             (

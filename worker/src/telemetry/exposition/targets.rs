@@ -13,14 +13,13 @@ use crate::telemetry::metrics;
 pub(super) type Targets<'a> = BTreeMap<(&'a str, &'a str), &'a TargetReport>;
 
 pub(super) fn gauges(out: &mut Exposition, targets: &Targets) -> fmt::Result {
-    let counts: [Column<TargetReport, u64>; 4] = [
+    let counts: [Column<TargetReport, u64>; 3] = [
         (metrics::TARGET_UP, |target| {
             u64::from(target.health.state != State::Down)
         }),
         (metrics::TARGET_PENDING_EVENTS, |target| {
             target.pending_events
         }),
-        (metrics::TARGET_PENDING_BYTES, |target| target.pending_bytes),
         (metrics::TARGET_LANES, |target| target.lanes),
     ];
     for (family, read) in counts {

@@ -7,7 +7,10 @@ use parcelhook_crds::compiled::Format;
 
 use super::{EncodedBody, Encoding};
 use crate::source::record::{Record, Timestamp};
-use crate::transaction::id::{SourcePartition, TopicId};
+use uuid::Uuid;
+
+use crate::source::TopicId;
+use crate::transaction::id::SourcePartition;
 
 type Headers<'a> = &'a [(&'a str, Option<&'a [u8]>)];
 
@@ -21,7 +24,7 @@ const FORMATS: [Format; 4] = [
 fn encoding(format: Format) -> Encoding {
     let source = SourcePartition {
         topic: "orders",
-        topic_id: TopicId::parse("wK7nCZqKQ9-1sEzX_0hYtA"),
+        topic_id: Some(TopicId(Uuid::from_u128(0xc0aee709_9a8a43df_b5b04cd7_ff4858b4))),
         partition: 3,
     };
     Encoding::new(format, "com.example.order", &source)
