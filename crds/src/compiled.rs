@@ -10,11 +10,10 @@ use uuid::Uuid;
 
 use crate::secret::Secret;
 pub use crate::spec::{
-    delivery::RateLimit,
     endpoint::{Method, TlsVersion},
     format::Format,
-    retry::{OnHeadFailing, OnReject, RetryAfterPolicy, StatusOverride},
-    source::{Filter, SourceClass, StartFrom},
+    retry::{OnHeadFailing, OnReject, OverrideOutcome, RetryAfterPolicy, StatusOverride},
+    source::{Filter, HeaderMatch, KeyMatch, Source, SourceClass, StartFrom},
 };
 
 /// A target as a worker runs it.
@@ -46,8 +45,6 @@ pub struct CompiledTarget {
     pub transaction: TransactionLimits,
     /// Deadline of one attempt, from connecting to the last byte of the response.
     pub timeout: Duration,
-    /// Upper bound of requests over all workers of the group.
-    pub rate_limit: Option<RateLimit>,
     /// What follows a failed attempt.
     pub retry: Retry,
     /// What happens to an event that is rejected by itself.
@@ -60,23 +57,13 @@ pub struct CompiledTarget {
     pub failure_threshold: u32,
 }
 
-/// One topic of a target.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Source {
-    /// Name of the Kafka topic.
-    pub topic: String,
-    /// Whether events are kept while the target is DOWN.
-    pub class: SourceClass,
-    /// Which events are wanted; none wants all.
-    pub filter: Option<Filter>,
-}
-
 /// Where and how requests are sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Endpoint {
     /// The absolute URL as it is requested. A secret when it came from one, so always kept as one.
     pub url: Secret,
-    /// The URL as it may be shown: without query; the scheme and a placeholder when it is a secret.
+    /// The URL as it may be shown: without query; the scheme and a placeholder when it came from a
+    /// Secret.
     pub shown_url: String,
     /// HTTP method.
     pub method: Method,
@@ -126,19 +113,6 @@ pub enum Authentication {
         name: String,
         /// Its value.
         value: Secret,
-    },
-    /// A token from the OAuth 2.0 client credentials grant.
-    OAuth2 {
-        /// Token endpoint.
-        token_url: String,
-        /// Client identifier.
-        client_id: Secret,
-        /// Client secret.
-        client_secret: Secret,
-        /// Scopes that are asked for.
-        scopes: Vec<String>,
-        /// Audience that is asked for.
-        audience: Option<String>,
     },
 }
 

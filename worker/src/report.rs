@@ -38,6 +38,9 @@ pub enum State {
 }
 
 impl State {
+    /// Every state.
+    pub const ALL: [Self; 3] = [Self::Up, Self::Down, Self::Suspended];
+
     /// The word in tables, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -87,8 +90,6 @@ pub struct TargetReport {
     pub counters: TargetCounters,
     /// Events that were read and not yet delivered: exact.
     pub pending_events: u64,
-    /// Their bytes.
-    pub pending_bytes: u64,
     /// Lanes on this worker.
     pub lanes: u64,
     /// The newest attempts, newest first, at most [`LAST_ATTEMPTS`].
@@ -303,6 +304,8 @@ pub struct PartitionReport {
 /// Everything the admin port shows, gathered at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerReport {
+    /// Revision of the targets that run; none until they were loaded once.
+    pub revision: Option<u64>,
     /// The targets by uid.
     pub targets: BTreeMap<Uuid, TargetReport>,
     /// The consumer.

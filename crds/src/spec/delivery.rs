@@ -1,10 +1,32 @@
-//! Bounds of requests.
+//! Bounds of one attempt.
 
-/// An upper bound of requests over all workers of the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// Requests per second.
-    pub requests_per_second: u32,
-    /// Requests that may go at once after a quiet time.
-    pub burst: u32,
+use std::time::Duration;
+
+use kube::KubeSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration::GepDuration;
+
+/// Bounds of one attempt.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Delivery {
+    /// timeout is the most time an attempt may take, from connecting to the last byte of the
+    /// response.
+    #[serde(default = "default_timeout")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('60s')")
+        .message("must be from '1s' to '60s'"))]
+    pub timeout: GepDuration,
+}
+
+impl Default for Delivery {
+    fn default() -> Self {
+        Self {
+            timeout: default_timeout(),
+        }
+    }
+}
+
+fn default_timeout() -> GepDuration {
+    Duration::from_secs(15).into()
 }

@@ -1,7 +1,10 @@
 //! How events become a request body.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// A body format.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Format {
     /// A JSON array of CloudEvents.
     #[default]

@@ -1,7 +1,86 @@
 //! What follows a failed attempt.
 
+use std::time::Duration;
+
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::duration::GepDuration;
+
+/// What follows a failed attempt. Waits double from initialBackoff to maxBackoff.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("duration(self.initialBackoff) <= duration(self.maxBackoff)")
+    .message("must be no longer than `maxBackoff`")
+    .field_path(".initialBackoff"))]
+pub struct Retry {
+    /// initialBackoff is the wait before the second attempt.
+    #[serde(default = "default_initial_backoff")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
+        .message("must be from '100ms' to '1h'"))]
+    pub initial_backoff: GepDuration,
+
+    /// maxBackoff is the longest wait between attempts.
+    #[serde(default = "default_max_backoff")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
+        .message("must be from '1s' to '24h'"))]
+    pub max_backoff: GepDuration,
+
+    /// maxAge is how long an event waits for the webhook before it becomes a dead letter.
+    #[serde(default = "default_max_age")]
+    #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('8760h')")
+        .message("must be from '1m' to '8760h'"))]
+    pub max_age: GepDuration,
+
+    /// retryAfter says whether a Retry-After response header is honored, up to maxBackoff.
+    #[serde(default)]
+    pub retry_after: RetryAfterPolicy,
+
+    /// rejectAttempts is the number of attempts of a single event that the webhook rejects before
+    /// onReject applies.
+    #[serde(default = "default_reject_attempts")]
+    #[schemars(range(min = 1, max = 100))]
+    pub reject_attempts: u16,
+
+    /// statusOverrides move response status codes to another outcome for this webhook.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["code".into()]))]
+    pub status_overrides: Vec<StatusOverride>,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            initial_backoff: default_initial_backoff(),
+            max_backoff: default_max_backoff(),
+            max_age: default_max_age(),
+            retry_after: RetryAfterPolicy::default(),
+            reject_attempts: default_reject_attempts(),
+            status_overrides: Vec::new(),
+        }
+    }
+}
+
+fn default_initial_backoff() -> GepDuration {
+    Duration::from_secs(2).into()
+}
+
+fn default_max_backoff() -> GepDuration {
+    Duration::from_secs(512).into()
+}
+
+fn default_max_age() -> GepDuration {
+    Duration::from_secs(144 * 60 * 60).into()
+}
+
+fn default_reject_attempts() -> u16 {
+    3
+}
+
 /// Whether a Retry-After header is honoured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RetryAfterPolicy {
     /// It is, up to the longest backoff.
     #[default]
@@ -11,7 +90,7 @@ pub enum RetryAfterPolicy {
 }
 
 /// What happens to an event that is rejected by itself.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnReject {
     /// It becomes a dead letter.
     #[default]
@@ -21,7 +100,7 @@ pub enum OnReject {
 }
 
 /// What happens to a lane whose head keeps failing while the target takes other events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(JsonSchema, Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OnHeadFailing {
     /// It waits.
     #[default]
@@ -31,16 +110,19 @@ pub enum OnHeadFailing {
 }
 
 /// A status code that a target moves to another outcome.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(KubeSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct StatusOverride {
-    /// Status code, 300 to 599.
+    /// code is the response's status code.
+    #[schemars(range(min = 300, max = 599))]
     pub code: u16,
-    /// What it means for this target.
+
+    /// outcome is what it means for this webhook.
     pub outcome: OverrideOutcome,
 }
 
 /// The outcomes a status may be moved to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OverrideOutcome {
     /// Counts as delivered.
     Delivered,

@@ -1,1 +1,104 @@
-//! config
+//! Configuration of the worker: flags, environment and one YAML file become one validated
+//! [`Config`], or a list of everything that is wrong.
+//!
+//! ```text
+//! cli ─┐                            ┌─▶ Config
+//! env ─┼─▶ layers ─▶ load (value,  ─┤
+//! file ┘             kafka, owned)  └─▶ Faults
+//! ```
+//!
+//! `settings` has every key once; names, help and documentation follow from it. Targets are not
+//! configuration in this sense: see [`crate::targets`].
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+mod cli;
+mod exit;
+mod fault;
+mod file;
+mod kafka;
+mod layers;
+mod load;
+mod nearest;
+mod owned;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use cli::{Cli, Command, DevOptions, Options};
+pub use exit::Exit;
+pub use fault::{Fault, Faults, Origin};
+pub use kafka::{Identity, Kafka, Sasl, SaslMechanism, Tls};
+pub use layers::Environment;
+
+/// The configuration of a worker. Everything is valid and in the unit the worker uses. `Debug` shows
+/// no secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The connection to Kafka.
+    pub kafka: Kafka,
+    /// Begins the names of the worker's own topics and of its consumer group.
+    pub prefix: String,
+    /// Tells two installations on one Kafka apart.
+    pub installation: String,
+    /// The workers that share one set of targets.
+    pub worker_group: String,
+    /// Directory of manifests. It could be read when the configuration was loaded.
+    pub targets: PathBuf,
+    /// Directory of Secrets, `<name>/<key>`. It could be read, too.
+    pub secrets: Option<PathBuf>,
+    /// Whether missing topics of the worker's own are created.
+    pub create_topics: bool,
+    /// Where the admin endpoints are served; port 0 is any.
+    pub admin_listen: SocketAddr,
+    /// Networks that webhooks may be in although they are not public.
+    pub egress_allow: Vec<IpNet>,
+    /// Threads that deliver.
+    pub shards: NonZeroUsize,
+    /// Memory for events in flight, bytes.
+    pub byte_budget: usize,
+    /// Whole time for letting go after SIGTERM.
+    pub shutdown_grace: Duration,
+    /// The log.
+    pub log: Log,
+}
+
+/// How the log is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// The form of a line.
+    pub format: LogFormat,
+    /// Which lines: a filter that `tracing_subscriber::EnvFilter` parses.
+    pub level: String,
+}
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Config {
+    /// The consumer group, `<prefix>.<installation>.<workerGroup>`.
+    pub fn consumer_group(&self) -> String {
+        format!(
+            "{}.{}.{}",
+            self.prefix, self.installation, self.worker_group
+        )
+    }
+
+    /// The properties that the client of the source topics is made with: the worker's defaults, the
+    /// user's properties, then what the protocol owns. Holds secrets: never log it.
+    pub fn kafka_client_properties(&self) -> Vec<(String, String)> {
+        self.kafka.client_properties(&self.consumer_group())
+    }
+}

@@ -7,9 +7,25 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderValue;
 
+mod client;
+mod connections;
+mod detail;
+pub mod egress;
+mod fault;
+mod headers;
 pub mod outcome;
+mod prepared;
+mod resolver;
+mod retry_after;
+mod signature;
+mod tls;
 
+#[cfg(test)]
+mod tests;
+
+pub use client::Client;
 pub use outcome::{Outcome, Reason};
+pub use prepared::Prepared;
 
 /// Makes attempts. Behind a trait because the bench compares HTTP clients.
 pub trait Deliver {

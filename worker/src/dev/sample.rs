@@ -54,7 +54,6 @@ pub(super) fn target(namespace: &str, name: &str) -> Arc<CompiledTarget> {
             max_bytes: 1024 * 1024,
         },
         timeout: Duration::from_secs(15),
-        rate_limit: None,
         retry: Retry {
             initial_backoff: Duration::from_secs(2),
             max_backoff: Duration::from_secs(8),
@@ -79,7 +78,6 @@ pub(super) fn report_of(namespace: &str, name: &str) -> WorkerReport {
         health: Health::default(),
         counters: TargetCounters::default(),
         pending_events: 0,
-        pending_bytes: 0,
         lanes: 4,
         last_attempts: VecDeque::new(),
     };

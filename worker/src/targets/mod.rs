@@ -1,31 +1,69 @@
 //! Where compiled targets come from: a directory of manifests, later Kubernetes.
 //!
 //! Whatever the place, what leaves here is one complete [`Snapshot`] after another.
+//!
+//! ```text
+//! directory ── polls ──▶ read ── Scan ──▶ catalog ── Snapshot ──▶ watch::Sender
+//!  (shell)              (files)           (pure: document, compile, claims)
+//! ```
 
+use std::fmt;
 use std::sync::Arc;
 
 use parcelhook_crds::compiled::CompiledTarget;
 
+mod catalog;
+mod check;
+mod claims;
+pub mod compile;
+mod directory;
+mod document;
+#[cfg(test)]
+mod fake;
+mod read;
+mod scan;
+
+pub use check::check;
+pub use directory::{Directory, OpenError, POLL_INTERVAL, Place};
+pub use scan::{Lookup, Secrets};
+
 /// Every target of the worker group at one moment. Complete: a target that is not in it has ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Rises with each change.
     pub revision: u64,
-    /// The targets, ordered by namespace and name.
+    /// The targets, ordered by namespace and name. One that did not change is the same `Arc` as in
+    /// the snapshot before.
     pub targets: Vec<Arc<CompiledTarget>>,
-    /// What could not be read, one entry a file and document, for people.
+    /// What could not be read, at most one entry a file and document, for people.
     pub problems: Vec<Problem>,
+    /// How many manifests belong to other worker groups.
+    pub of_other_groups: usize,
 }
 
 /// A manifest or Secret that could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// File, as it was found below the targets directory.
+    /// File, as it was found below the targets directory; `.` is the directory itself.
     pub file: String,
-    /// Document within the file, from 1.
+    /// Document within the file, from 1; 0 when the whole file is meant.
     pub document: usize,
     /// What is wrong, naming the field and the fix; holds no secret.
     pub message: String,
     /// Whether an earlier good version of the target goes on.
     pub last_good_runs: bool,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.document > 0 {
+            write!(f, ", document {}", self.document)?;
+        }
+        write!(f, ": {}", self.message)?;
+        if self.last_good_runs {
+            f.write_str(" (the last good version goes on)")?;
+        }
+        Ok(())
+    }
 }

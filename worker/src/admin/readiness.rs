@@ -1,0 +1,58 @@
+//! Whether this worker is ready, and if not, why.
+//!
+//! Ready means that it can take its part of the work: the consumer group has answered and the targets
+//! were loaded. The health of a target is a third party's and never decides it.
+
+use crate::report::WorkerReport;
+
+/// The reasons why the worker is not ready; none when it is.
+pub(super) fn missing(report: &WorkerReport) -> Vec<&'static str> {
+    let mut missing = Vec::new();
+    if report.revision.is_none() {
+        missing.push("the targets were not loaded yet");
+    }
+    if !report.source.joined {
+        missing.push("the consumer group has not answered with an assignment yet");
+    }
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture;
+    use super::*;
+    use crate::report::State;
+
+    #[test]
+    fn a_target_that_is_down_leaves_the_worker_ready() {
+        let report = fixture::report();
+        assert!(
+            report
+                .targets
+                .values()
+                .any(|target| target.health.state == State::Down)
+        );
+        assert_eq!(missing(&report), [""; 0]);
+    }
+
+    #[test]
+    fn no_target_and_no_partition_can_be_ready() {
+        let mut report = WorkerReport {
+            revision: Some(0),
+            ..WorkerReport::default()
+        };
+        report.source.joined = true;
+        assert_eq!(missing(&report), [""; 0]);
+    }
+
+    #[test]
+    fn each_thing_that_is_missing_is_named() {
+        let mut report = WorkerReport::default();
+        assert_eq!(missing(&report).len(), 2);
+        report.revision = Some(1);
+        assert!(missing(&report)[0].contains("consumer group"));
+        report.revision = None;
+        report.source.joined = true;
+        assert!(missing(&report)[0].contains("targets"));
+    }
+}

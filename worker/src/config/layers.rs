@@ -1,0 +1,167 @@
+//! Flags, environment and file, laid over each other: a flag wins over the environment, the
+//! environment over the file. A list is replaced as a whole; each property of librdkafka is on its own.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use super::cli::Options;
+use super::fault::{Fault, Origin, Sourced};
+use super::file;
+use super::settings::{SETTINGS, Setting, Shape};
+
+/// The variable that names the configuration file.
+const CONFIG_VARIABLE: &str = "PARCELHOOK_CONFIG";
+
+/// The environment variables that belong to the configuration.
+///
+/// Others that begin with `PARCELHOOK_` are left alone: Kubernetes sets some of its own, such as
+/// `PARCELHOOK_SERVICE_HOST`, for a Service named `parcelhook`.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, OsString>);
+
+impl Environment {
+    /// The environment of this process.
+    pub fn of_process() -> Self {
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+            .collect()
+    }
+}
+
+impl<N: Into<String>, V: Into<OsString>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(
+            variables
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.into()))
+                .filter(|(name, value)| name.starts_with("PARCELHOOK_") && !value.is_empty())
+                .collect(),
+        )
+    }
+}
+
+/// Names only: one of them holds the password.
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What was given, after precedence, still as text. No `Debug`: it holds the password.
+#[derive(Default)]
+pub(super) struct Layers {
+    values: BTreeMap<Setting, Vec<Sourced<String>>>,
+    pub(super) properties: BTreeMap<String, Sourced<String>>,
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Layers {
+    /// Reads the three layers, the lowest first.
+    pub(super) fn read(options: &Options, environment: &Environment) -> Self {
+        let mut layers = Self::default();
+        let named_by_variable = || environment.0.get(CONFIG_VARIABLE).map(PathBuf::from);
+        if let Some(path) = options.config.clone().or_else(named_by_variable) {
+            file::read(&path, &mut layers);
+        }
+        layers.environment(environment);
+        layers.flags(options);
+        layers
+    }
+
+    /// The one value of a setting, when it was given.
+    pub(super) fn one(&self, setting: Setting) -> Option<&Sourced<String>> {
+        self.values.get(&setting)?.first()
+    }
+
+    /// The values of a list.
+    pub(super) fn list(&self, setting: Setting) -> &[Sourced<String>] {
+        self.values.get(&setting).map_or(&[], Vec::as_slice)
+    }
+
+    /// Sets a setting in place of what a lower layer said. An empty value counts as not given.
+    pub(super) fn set(&mut self, setting: Setting, mut values: Vec<Sourced<String>>) {
+        values.retain(|given| !given.value.is_empty());
+        if !values.is_empty() {
+            self.values.insert(setting, values);
+        }
+    }
+
+    /// The same for a list that is written as one text with commas.
+    pub(super) fn set_list(&mut self, setting: Setting, text: &str, origin: &Origin) {
+        self.set(setting, split(text, origin));
+    }
+
+    fn environment(&mut self, environment: &Environment) {
+        for row in &SETTINGS {
+            let Some(value) = environment.0.get(row.variable) else {
+                continue;
+            };
+            let origin = Origin::Variable(row.variable);
+            let Some(value) = value.to_str() else {
+                let fault = Fault::new(row.path, origin, "must be UTF-8");
+                self.faults.push(fault);
+                continue;
+            };
+            match row.shape {
+                Shape::One | Shape::Switch | Shape::Secret => {
+                    let value = value.to_owned();
+                    self.set(row.setting, vec![Sourced { value, origin }]);
+                }
+                Shape::List => self.set_list(row.setting, value, &origin),
+                Shape::Pairs => {
+                    for line in value.lines().filter(|line| !line.trim().is_empty()) {
+                        self.property(line, origin.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn flags(&mut self, options: &Options) {
+        for (setting, typed) in &options.given {
+            let row = setting.row();
+            let origin = Origin::Flag(row.flag);
+            match row.shape {
+                Shape::One | Shape::Switch | Shape::Secret => {
+                    let value = typed.concat();
+                    self.set(*setting, vec![Sourced { value, origin }]);
+                }
+                Shape::List => {
+                    let values = typed.iter().flat_map(|text| split(text, &origin));
+                    self.set(*setting, values.collect());
+                }
+                Shape::Pairs => {
+                    for text in typed {
+                        self.property(text, origin.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    fn property(&mut self, text: &str, origin: Origin) {
+        match text.split_once('=') {
+            Some((name, value)) => {
+                let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
+                self.properties.insert(name, Sourced { value, origin });
+            }
+            // The text is not repeated: it may be the tail of a secret.
+            None => self.faults.push(Fault::new(
+                Setting::KafkaProperties.row().path,
+                origin,
+                "each property must be written NAME=VALUE",
+            )),
+        }
+    }
+}
+
+fn split(text: &str, origin: &Origin) -> Vec<Sourced<String>> {
+    text.split(',')
+        .map(|value| Sourced {
+            value: value.trim().to_owned(),
+            origin: origin.clone(),
+        })
+        .collect()
+}

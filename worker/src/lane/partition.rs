@@ -1,0 +1,222 @@
+//! One source partition on its shard: its ledger and its lanes.
+//!
+//! Owns the records that wait and who wants them. A record is offered to each lane once, when it
+//! arrives; the lanes then share the ledger's one copy. Keeps the partition's [`Progress`] true: the
+//! frontier only over what every lane is done with, the bytes down to the last one freed.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Lane, LaneKey};
+use crate::source::ledger::Ledger;
+use crate::source::record::Record;
+use crate::source::{Assigned, PartitionId, Progress, TopicId};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Partition {
+    /// Topic and partition.
+    pub id: PartitionId,
+    /// The topic's id, when the cluster tells it.
+    pub topic_id: Option<TopicId>,
+    slot: u32,
+    ledger: Ledger,
+    progress: Arc<Progress>,
+    lanes: Vec<Option<Lane>>,
+    /// Lanes that take every record: a number is all that routing needs of them.
+    takes_everything: u32,
+    /// Lanes that are asked about every record.
+    asked: Vec<u32>,
+    /// Nothing new starts: the partition is being let go.
+    pub closing: bool,
+}
+
+impl Partition {
+    /// A partition as it was assigned, without lanes.
+    pub fn new(assigned: Assigned) -> Self {
+        Self {
+            id: assigned.partition,
+            topic_id: assigned.topic_id,
+            slot: assigned.slot,
+            ledger: Ledger::new(assigned.start),
+            progress: assigned.progress,
+            lanes: Vec::new(),
+            takes_everything: 0,
+            asked: Vec::new(),
+            closing: false,
+        }
+    }
+
+    /// Offers records to the lanes, in offset order.
+    pub fn take(&mut self, records: Vec<Record>) {
+        let mut freed = 0;
+        for record in records {
+            let seq = self.ledger.next();
+            let mut wanted_by = self.takes_everything;
+            for index in &self.asked {
+                let Some(lane) = self.lanes.get_mut(*index as usize).and_then(Option::as_mut)
+                else {
+                    continue;
+                };
+                if lane.wants(&record) {
+                    lane.queue.push(seq);
+                    wanted_by += 1;
+                }
+            }
+            if wanted_by == 0 {
+                freed += record.cost();
+                self.ledger.pass(record.offset + 1);
+            } else {
+                self.ledger.push(record, wanted_by);
+            }
+        }
+        self.publish(freed);
+    }
+
+    /// The log moved on without records that anybody could read.
+    pub fn pass(&mut self, position: i64) {
+        self.ledger.pass(position);
+        self.publish(0);
+    }
+
+    /// The lane is done with its oldest `events`.
+    pub fn done(&mut self, index: u32, events: u32) {
+        let mut freed = 0;
+        let end = self.ledger.next();
+        if let Some(lane) = self.lanes.get_mut(index as usize).and_then(Option::as_mut) {
+            for _ in 0..events {
+                if let Some(seq) = lane.queue.pop(end) {
+                    freed += self.ledger.done(seq);
+                }
+            }
+        }
+        self.publish(freed);
+    }
+
+    /// Adds a lane for what is read from now on.
+    pub fn add(&mut self, lane: Lane) -> LaneKey {
+        let id = lane.id;
+        let index = self
+            .lanes
+            .iter()
+            .position(Option::is_none)
+            .unwrap_or(self.lanes.len());
+        if index == self.lanes.len() {
+            self.lanes.push(None);
+        }
+        self.lanes[index] = Some(lane);
+        self.sort_lanes();
+        LaneKey {
+            slot: self.slot,
+            index: index as u32,
+            id,
+        }
+    }
+
+    /// Ends a lane. What it had not delivered counts as done.
+    pub fn remove(&mut self, index: u32) -> Option<Lane> {
+        let lane = self.lanes.get_mut(index as usize)?.take()?;
+        let freed = lane
+            .queue
+            .iter(self.ledger.next())
+            .map(|seq| self.ledger.done(seq))
+            .sum();
+        self.sort_lanes();
+        self.publish(freed);
+        Some(lane)
+    }
+
+    /// Must be called after a lane's filter, `from` or `ending` changed.
+    pub fn sort_lanes(&mut self) {
+        let (end, position) = (self.ledger.next(), self.ledger.position());
+        self.takes_everything = 0;
+        self.asked.clear();
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let Some(lane) = lane else { continue };
+            let all = !lane.ending && lane.filter.is_none() && lane.from <= position;
+            if all && lane.queue.widen(end) {
+                self.takes_everything += 1;
+            } else {
+                lane.queue.narrow(end);
+                self.asked.push(index as u32);
+            }
+        }
+    }
+
+    /// The lane at a key, unless it has ended.
+    pub fn lane(&self, key: LaneKey) -> Option<&Lane> {
+        self.lanes
+            .get(key.index as usize)?
+            .as_ref()
+            .filter(|lane| lane.id == key.id)
+    }
+
+    /// The lane at a key, unless it has ended.
+    pub fn lane_mut(&mut self, key: LaneKey) -> Option<&mut Lane> {
+        self.lanes
+            .get_mut(key.index as usize)?
+            .as_mut()
+            .filter(|lane| lane.id == key.id)
+    }
+
+    /// All lanes.
+    pub fn lanes(&self) -> impl Iterator<Item = (LaneKey, &Lane)> {
+        self.lanes.iter().enumerate().filter_map(|(index, lane)| {
+            let lane = lane.as_ref()?;
+            Some((
+                LaneKey {
+                    slot: self.slot,
+                    index: index as u32,
+                    id: lane.id,
+                },
+                lane,
+            ))
+        })
+    }
+
+    /// Keys of the lanes that have something to do now: an event waits and no attempt is in flight.
+    pub fn restless(&self, now: Instant) -> Vec<LaneKey> {
+        let end = self.ledger.next();
+        let restless = |lane: &Lane| {
+            lane.machine.ready(now).is_ok() && (lane.ending || !lane.queue.is_empty(end))
+        };
+        self.lanes()
+            .filter(|(_, lane)| restless(lane))
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Whether no attempt is in flight.
+    pub fn is_quiet(&self) -> bool {
+        self.lanes().all(|(_, lane)| lane.abort.is_none())
+    }
+
+    /// Events of a lane that are not done.
+    pub fn waiting(&self, lane: &Lane) -> u64 {
+        lane.queue.len(self.ledger.next())
+    }
+
+    /// The records a lane is not done with, oldest first.
+    pub fn records<'a>(&'a self, lane: &'a Lane) -> impl Iterator<Item = &'a Record> + Clone + 'a {
+        lane.queue
+            .iter(self.ledger.next())
+            .filter_map(|seq| self.ledger.record(seq))
+    }
+
+    /// Where reading stands: what a lane that begins now will see first.
+    pub fn position(&self) -> i64 {
+        self.ledger.position()
+    }
+
+    /// Where a queue of a new lane begins.
+    pub fn end(&self) -> crate::source::ledger::Seq {
+        self.ledger.next()
+    }
+
+    fn publish(&self, freed: usize) {
+        if freed > 0 {
+            self.progress.release(freed);
+        }
+        self.progress.raise_frontier(self.ledger.frontier());
+    }
+}

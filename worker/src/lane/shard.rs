@@ -1,0 +1,425 @@
+//! A shard's state: its targets, its partitions, and which lane may send next.
+//!
+//! Owns everything a shard knows. Synchronous: it is told what happened and the time, and hands out
+//! [`Launch`]es, one at a time, for the driver to perform. Bounded by the records that the byte
+//! budget lets in and by lanes × targets.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::future::{AbortHandle, AbortRegistration};
+use rustc_hash::FxHashMap;
+use uuid::Uuid;
+
+use super::due::Due;
+use super::machine::{Machine, Next};
+use super::partition::Partition;
+use super::queue::Queue;
+use super::request::{self, Destination, Sent};
+use super::stamp::Stamp;
+use super::target::Target;
+use super::{Lane, LaneKey};
+use crate::delivery::{Attempt, Outcome, PrepareError, Request};
+use crate::recover::backoff::{self, Wait};
+use crate::report::TargetReport;
+use crate::source::Assigned;
+use crate::source::record::Record;
+use crate::state::shared::WorkerTarget;
+
+/// An attempt for the driver to make.
+#[derive(Debug)]
+pub struct Launch<P> {
+    /// Where the result belongs.
+    pub key: LaneKey,
+    /// The target, made ready.
+    pub prepared: Rc<P>,
+    /// What to send.
+    pub request: Request,
+    /// What is remembered about it until it ends.
+    pub sent: Sent,
+    /// Ends the attempt from outside.
+    pub registration: AbortRegistration,
+}
+
+/// See the module. `P` is a target made ready for requests.
+#[derive(Debug)]
+pub struct Shard<P> {
+    targets: FxHashMap<Uuid, Target<P>>,
+    partitions: FxHashMap<u32, Partition>,
+    due: Due,
+    /// Lanes to look at now.
+    restless: VecDeque<LaneKey>,
+    next_lane: u64,
+    jitter: fastrand::Rng,
+}
+
+impl<P> Default for Shard<P> {
+    fn default() -> Self {
+        Self {
+            targets: FxHashMap::default(),
+            partitions: FxHashMap::default(),
+            due: Due::default(),
+            restless: VecDeque::new(),
+            next_lane: 0,
+            jitter: fastrand::Rng::new(),
+        }
+    }
+}
+
+impl<P> Shard<P> {
+    /// Takes over a complete set of targets. `prepare` makes a new or changed one ready.
+    pub fn apply(
+        &mut self,
+        targets: &[WorkerTarget],
+        prepare: impl Fn(&WorkerTarget) -> Result<P, PrepareError>,
+        now: Instant,
+    ) {
+        let mut old = std::mem::take(&mut self.targets);
+        for target in targets {
+            let uid = target.compiled.uid;
+            let entry = match old.remove(&uid) {
+                Some(entry) if Arc::ptr_eq(&entry.of.compiled, &target.compiled) => entry,
+                Some(entry) => entry.changed(target.clone(), prepare(target)),
+                None => Target::new(target.clone(), prepare(target)),
+            };
+            self.targets.insert(uid, entry);
+        }
+        let slots: Vec<u32> = self.partitions.keys().copied().collect();
+        for slot in slots {
+            self.match_lanes(slot, &[], now);
+            self.wake_partition(slot, now);
+        }
+        for target in self.targets.values_mut() {
+            target.is_new = false;
+        }
+    }
+
+    /// A partition is this shard's from now on.
+    pub fn assigned(&mut self, assigned: Assigned, now: Instant) {
+        let slot = assigned.slot;
+        let starts = assigned.lane_starts.clone();
+        self.partitions.insert(slot, Partition::new(assigned));
+        self.match_lanes(slot, &starts, now);
+    }
+
+    /// Records arrived, in offset order within a partition.
+    pub fn records(&mut self, records: Vec<(u32, Vec<Record>)>, now: Instant) {
+        for (slot, records) in records {
+            if let Some(partition) = self.partitions.get_mut(&slot) {
+                partition.take(records);
+                self.wake_partition(slot, now);
+            }
+        }
+    }
+
+    /// The log of a partition moved on without records.
+    pub fn passed(&mut self, slot: u32, position: i64) {
+        if let Some(partition) = self.partitions.get_mut(&slot) {
+            partition.pass(position);
+        }
+    }
+
+    /// Nothing new starts in these partitions.
+    pub fn close(&mut self, slots: &[u32]) {
+        for slot in slots {
+            if let Some(partition) = self.partitions.get_mut(slot) {
+                partition.closing = true;
+            }
+        }
+    }
+
+    /// Whether no attempt is in flight in these partitions.
+    pub fn is_quiet(&self, slots: &[u32]) -> bool {
+        slots
+            .iter()
+            .filter_map(|slot| self.partitions.get(slot))
+            .all(Partition::is_quiet)
+    }
+
+    /// Lets partitions go: aborts what is in flight and forgets them.
+    pub fn drop_partitions(&mut self, slots: &[u32], now: Instant) {
+        for partition in slots.iter().filter_map(|slot| self.partitions.remove(slot)) {
+            for (_, lane) in partition.lanes() {
+                if let Some(abort) = &lane.abort {
+                    abort.abort();
+                }
+                if let Some(target) = self.targets.get(&lane.uid) {
+                    target.forget(&partition.id, now);
+                }
+            }
+        }
+    }
+
+    /// The next attempt that may start now. Call until there is none.
+    pub fn launch(&mut self, now: Instant) -> Option<Launch<P>> {
+        loop {
+            let key = match self.restless.pop_front() {
+                Some(key) => key,
+                None => self.pop_due(now)?,
+            };
+            if let Some(launch) = self.try_launch(key, now) {
+                return Some(launch);
+            }
+        }
+    }
+
+    /// When [`Shard::launch`] should be asked again, if nothing else happens.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.next()
+    }
+
+    /// An attempt ended.
+    pub fn ended(&mut self, key: LaneKey, sent: &Sent, attempt: Attempt, now: Instant) {
+        let jitter = self.jitter.f64() * 2.0 - 1.0;
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let Some(lane) = partition.lane_mut(key) else {
+            return;
+        };
+        let Some(target) = self.targets.get_mut(&lane.uid) else {
+            return;
+        };
+        lane.abort = None;
+        let next = if attempt.outcome == Outcome::Delivered {
+            lane.machine.delivered()
+        } else {
+            let retry = &target.of.compiled.retry;
+            let wait = backoff::after(attempt.outcome, lane.machine.failures() + 1, retry, jitter);
+            target.hold_if_throttled(attempt.outcome, wait, now);
+            lane.machine.failed(wait, now)
+        };
+        match next {
+            Next::Done { events } => {
+                partition.done(key.index, events);
+                target.delivered(&partition.id, sent, attempt, now);
+                self.restless.push_back(key);
+            }
+            Next::Wait { until } => {
+                lane.wake = until;
+                if let Some(until) = until {
+                    self.due.push(until, key);
+                }
+                target.failed(&partition.id, sent, attempt, until, now);
+            }
+        }
+    }
+
+    /// What this shard knows of its targets.
+    pub fn report(&self) -> Vec<TargetReport> {
+        let mut reports: FxHashMap<Uuid, TargetReport> = self
+            .targets
+            .iter()
+            .map(|(uid, target)| (*uid, target.report()))
+            .collect();
+        for partition in self.partitions.values() {
+            for (_, lane) in partition.lanes() {
+                if let Some(report) = reports.get_mut(&lane.uid) {
+                    report.lanes += 1;
+                    report.pending_events += partition.waiting(lane);
+                }
+            }
+        }
+        reports.into_values().collect()
+    }
+
+    /// Number of partitions.
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
+    fn pop_due(&mut self, now: Instant) -> Option<LaneKey> {
+        let key = self.due.pop(now)?;
+        if let Some(lane) = self
+            .partitions
+            .get_mut(&key.slot)
+            .and_then(|partition| partition.lane_mut(key))
+        {
+            lane.wake = None;
+        }
+        Some(key)
+    }
+
+    fn try_launch(&mut self, key: LaneKey, now: Instant) -> Option<Launch<P>> {
+        let partition = self
+            .partitions
+            .get_mut(&key.slot)
+            .filter(|partition| !partition.closing)?;
+        let lane = partition.lane(key)?;
+        let retried = lane.machine.ready(now).ok()?;
+        if lane.ending && retried.is_none() && partition.waiting(lane) == 0 {
+            partition.remove(key.index);
+            return None;
+        }
+        let target = self
+            .targets
+            .get(&lane.uid)
+            .filter(|target| !target.of.compiled.suspend)?;
+        if let Some(until) = target.of.shared.held(now) {
+            self.wake_at(key, until);
+            return None;
+        }
+        let events = match retried {
+            Some(events) => events,
+            None => request::cut(partition.records(lane), &lane.stamp),
+        };
+        if events == 0 {
+            return None;
+        }
+        let prepared = match &target.prepared {
+            Ok(prepared) => Rc::clone(prepared),
+            Err(error) => {
+                let error = error.clone();
+                self.refuse(key, events, &error, now);
+                return None;
+            }
+        };
+        let attempt = lane.machine.failures() + 1;
+        let records: Vec<&Record> = partition.records(lane).take(events as usize).collect();
+        let destination = Destination {
+            target: &target.of.compiled,
+            partition: &partition.id,
+        };
+        let (request, sent) = match request::form(destination, &lane.stamp, &records, attempt) {
+            Ok(formed) => formed,
+            Err(error) => {
+                tracing::error!(partition = %partition.id, %error, "a transaction cannot be formed; its lane stands");
+                return None;
+            }
+        };
+        let (abort, registration) = AbortHandle::new_pair();
+        let lane = partition.lane_mut(key)?;
+        lane.machine.start(events);
+        lane.abort = Some(abort);
+        Some(Launch {
+            key,
+            prepared,
+            request,
+            sent,
+            registration,
+        })
+    }
+
+    /// A target that cannot be used as it is configured: its events wait until it changes.
+    fn refuse(&mut self, key: LaneKey, events: u32, error: &PrepareError, now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let Some(lane) = partition.lane_mut(key) else {
+            return;
+        };
+        lane.machine.start(events);
+        let _ = lane.machine.failed(Wait::Never, now);
+        if let Some(target) = self.targets.get(&lane.uid) {
+            target.refused(&partition.id, error, now);
+        }
+    }
+
+    fn wake_at(&mut self, key: LaneKey, at: Instant) {
+        let Some(lane) = self
+            .partitions
+            .get_mut(&key.slot)
+            .and_then(|partition| partition.lane_mut(key))
+        else {
+            return;
+        };
+        if lane.wake.is_none_or(|wake| at < wake) {
+            lane.wake = Some(at);
+            self.due.push(at, key);
+        }
+    }
+
+    fn wake_partition(&mut self, slot: u32, now: Instant) {
+        if let Some(partition) = self.partitions.get(&slot) {
+            self.restless.extend(partition.restless(now));
+        }
+    }
+
+    /// Makes the lanes of a partition those that its targets ask for.
+    fn match_lanes(&mut self, slot: u32, starts: &[(Uuid, i64)], now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&slot) else {
+            return;
+        };
+        let topic = Arc::clone(&partition.id.topic);
+        let lanes: Vec<(LaneKey, Uuid)> = partition
+            .lanes()
+            .map(|(key, lane)| (key, lane.uid))
+            .collect();
+        let mut without_lane: FxHashMap<Uuid, ()> =
+            self.targets.keys().map(|uid| (*uid, ())).collect();
+        for (key, uid) in lanes {
+            match self.targets.get(&uid) {
+                None => {
+                    if let Some(abort) = partition.remove(key.index).and_then(|lane| lane.abort) {
+                        abort.abort();
+                    }
+                }
+                Some(target) => {
+                    without_lane.remove(&uid);
+                    update_lane(partition, key, target, &topic, now);
+                }
+            }
+        }
+        for uid in without_lane.into_keys() {
+            let Some(target) = self.targets.get(&uid) else {
+                continue;
+            };
+            let Some(source) = target.source(&topic) else {
+                continue;
+            };
+            let stamp = Stamp::new(
+                &target.of.compiled,
+                source,
+                &partition.id,
+                partition.topic_id,
+            );
+            partition.add(Lane {
+                id: self.next_lane,
+                uid,
+                filter: target.filter(&topic),
+                from: starts
+                    .iter()
+                    .find(|(of, _)| *of == uid)
+                    .map_or(i64::MIN, |(_, from)| *from),
+                ending: false,
+                queue: Queue::Everything {
+                    next: partition.end(),
+                },
+                machine: Machine::default(),
+                wake: None,
+                abort: None,
+                stamp: Rc::new(stamp),
+            });
+            self.next_lane += 1;
+        }
+        partition.sort_lanes();
+    }
+}
+
+/// Brings a lane up to date with its target, which may have changed.
+fn update_lane<P>(
+    partition: &mut Partition,
+    key: LaneKey,
+    target: &Target<P>,
+    topic: &str,
+    now: Instant,
+) {
+    if !target.is_new {
+        return;
+    }
+    let (id, topic_id) = (partition.id.clone(), partition.topic_id);
+    let Some(lane) = partition.lane_mut(key) else {
+        return;
+    };
+    match target.source(topic) {
+        None => lane.ending = true,
+        Some(source) => {
+            lane.ending = false;
+            lane.filter = target.filter(topic);
+            lane.stamp = Rc::new(Stamp::new(&target.of.compiled, source, &id, topic_id));
+            lane.machine.hurry(now);
+        }
+    }
+}

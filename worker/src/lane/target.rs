@@ -1,0 +1,236 @@
+//! A target on one shard: its configuration made ready, and what this shard counted for it.
+//!
+//! Owns the shard's counters and attempt log of the target. Health is shared with the other shards
+//! and lives in [`crate::state`]; a change of it is logged here, once, by the shard that caused it.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parcelhook_crds::compiled::Source;
+
+use super::request::{Destination, Sent};
+use crate::clock;
+use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
+use crate::recover::backoff::Wait;
+use crate::report::{AttemptLine, Failure, LAST_ATTEMPTS, State, TargetCounters, TargetReport};
+use crate::router::filter::Filter;
+use crate::source::PartitionId;
+use crate::state::health::{LaneFailure, Transition};
+use crate::state::shared::WorkerTarget;
+use crate::telemetry::attempt_log;
+
+/// See the module. `P` is a target made ready for requests.
+#[derive(Debug)]
+pub struct Target<P> {
+    /// Configuration and what is shared with other shards.
+    pub of: WorkerTarget,
+    /// Ready for requests, or why it cannot be.
+    pub prepared: Result<Rc<P>, PrepareError>,
+    /// Whether the lanes must still be told of this version.
+    pub is_new: bool,
+    filters: Vec<(String, Option<Rc<Filter>>)>,
+    counters: TargetCounters,
+    last_attempts: VecDeque<AttemptLine>,
+}
+
+impl<P> Target<P> {
+    /// A target that this shard did not know.
+    pub fn new(of: WorkerTarget, prepared: Result<P, PrepareError>) -> Self {
+        Self {
+            filters: filters(&of),
+            of,
+            prepared: prepared.map(Rc::new),
+            is_new: true,
+            counters: TargetCounters::default(),
+            last_attempts: VecDeque::new(),
+        }
+    }
+
+    /// The next version. One that cannot be made ready leaves the last good one at work.
+    pub fn changed(self, of: WorkerTarget, prepared: Result<P, PrepareError>) -> Self {
+        let prepared = match (prepared, self.prepared) {
+            (Ok(prepared), _) => Ok(Rc::new(prepared)),
+            (Err(error), Ok(last_good)) => {
+                let (namespace, name) = (&of.compiled.namespace, &of.compiled.name);
+                tracing::error!(%namespace, target = %name, %error, "the changed target cannot be used; its last good version goes on");
+                Ok(last_good)
+            }
+            (Err(error), Err(_)) => Err(error),
+        };
+        of.shared
+            .set_failure_threshold(of.compiled.failure_threshold);
+        of.shared.release();
+        Self {
+            filters: filters(&of),
+            of,
+            prepared,
+            is_new: true,
+            ..self
+        }
+    }
+
+    /// The target's source of that topic.
+    pub fn source(&self, topic: &str) -> Option<&Source> {
+        self.of
+            .compiled
+            .sources
+            .iter()
+            .find(|source| source.topic == topic)
+    }
+
+    /// What it wants of that topic; none wants all.
+    pub fn filter(&self, topic: &str) -> Option<Rc<Filter>> {
+        self.filters
+            .iter()
+            .find(|(found, _)| found == topic)
+            .and_then(|(_, filter)| filter.clone())
+    }
+
+    /// A target that asks for less is left alone by all its lanes.
+    pub fn hold_if_throttled(&self, outcome: Outcome, wait: Wait, now: Instant) {
+        if let (Outcome::Throttled { .. }, Wait::For(wait)) = (outcome, wait) {
+            self.of.shared.hold(now + wait);
+        }
+    }
+
+    /// An attempt was delivered.
+    pub fn delivered(&mut self, lane: &PartitionId, sent: &Sent, attempt: Attempt, now: Instant) {
+        self.count(lane, sent, &attempt, None);
+        self.log_transition(self.of.shared.succeeded(lane, now));
+    }
+
+    /// An attempt failed; the lane tries again at `until`.
+    pub fn failed(
+        &mut self,
+        lane: &PartitionId,
+        sent: &Sent,
+        attempt: Attempt,
+        until: Option<Instant>,
+        now: Instant,
+    ) {
+        self.count(
+            lane,
+            sent,
+            &attempt,
+            until.map(|until| until.saturating_duration_since(now)),
+        );
+        let at = clock::unix_millis();
+        let wait = until.map(|until| until.saturating_duration_since(now).as_millis());
+        let failure = LaneFailure {
+            shown: Failure {
+                at,
+                reason: attempt.reason,
+                status: attempt.status,
+                message: attempt.detail,
+            },
+            throttled: matches!(attempt.outcome, Outcome::Throttled { .. }),
+            next_attempt: wait
+                .and_then(|wait| i64::try_from(wait).ok())
+                .map(|wait| at + wait),
+        };
+        self.log_transition(self.of.shared.failed(lane, failure, now));
+    }
+
+    /// No attempt was made, because the target cannot be used as it is configured.
+    pub fn refused(&self, lane: &PartitionId, error: &PrepareError, now: Instant) {
+        let message = Some(error.to_string());
+        let shown = Failure {
+            at: clock::unix_millis(),
+            reason: Reason::InvalidConfiguration,
+            status: None,
+            message,
+        };
+        let failure = LaneFailure {
+            shown,
+            throttled: false,
+            next_attempt: None,
+        };
+        self.log_transition(self.of.shared.failed(lane, failure, now));
+    }
+
+    /// The lane is no longer this worker's.
+    pub fn forget(&self, lane: &PartitionId, now: Instant) {
+        self.log_transition(self.of.shared.forget(lane, now));
+    }
+
+    /// What this shard counted.
+    pub fn report(&self) -> TargetReport {
+        TargetReport {
+            target: Arc::clone(&self.of.compiled),
+            health: self.of.shared.health(self.of.compiled.suspend),
+            counters: self.counters.clone(),
+            pending_events: 0,
+            lanes: 0,
+            last_attempts: self.last_attempts.clone(),
+        }
+    }
+
+    fn count(
+        &mut self,
+        lane: &PartitionId,
+        sent: &Sent,
+        attempt: &Attempt,
+        wait: Option<Duration>,
+    ) {
+        self.counters
+            .count(attempt, sent.events as usize, sent.bytes);
+        let line = AttemptLine {
+            at: clock::unix_millis(),
+            transaction: sent.id().to_owned(),
+            topic: Arc::clone(&lane.topic),
+            partition: lane.partition,
+            offsets: sent.offsets,
+            events: u64::from(sent.events),
+            attempt: sent.attempt,
+            outcome: attempt.outcome,
+            reason: attempt.reason,
+            status: attempt.status,
+            duration: attempt.duration,
+        };
+        let destination = Destination {
+            target: &self.of.compiled,
+            partition: lane,
+        };
+        let events = sent.events as usize;
+        let attempted = destination.attempted(sent.id(), sent.offsets, events, sent.attempt);
+        attempt_log::log(&attempted, attempt, wait.map(|wait| wait.as_millis() as u64));
+        self.last_attempts.truncate(LAST_ATTEMPTS - 1);
+        self.last_attempts.push_front(line);
+    }
+
+    fn log_transition(&self, transition: Option<Transition>) {
+        let Some(Transition { health, after }) = transition else {
+            return;
+        };
+        let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
+        let lasted_ms = after.map(|after| after.as_millis() as u64);
+        let failure = health.last_failure.as_ref();
+        match health.state {
+            State::Down => tracing::warn!(
+                event = "target.down", %namespace, target = %name, reason = health.reason,
+                status = failure.and_then(|failure| failure.status),
+                detail = failure.and_then(|failure| failure.message.as_deref()),
+                lasted_ms, "target is DOWN"
+            ),
+            State::Up | State::Suspended => {
+                tracing::info!(event = "target.up", %namespace, target = %name, lasted_ms, "target is UP");
+            }
+        }
+    }
+}
+
+fn filters(of: &WorkerTarget) -> Vec<(String, Option<Rc<Filter>>)> {
+    let filter = |source: &Source| {
+        source
+            .filter
+            .as_ref()
+            .map(|filter| Rc::new(Filter::new(filter)))
+    };
+    of.compiled
+        .sources
+        .iter()
+        .map(|source| (source.topic.clone(), filter(source)))
+        .collect()
+}

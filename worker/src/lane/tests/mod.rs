@@ -1,0 +1,240 @@
+//! What a shard promises, driven without threads, sockets or clocks.
+
+mod promises;
+mod schedules;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parcelhook_crds::compiled::{
+    CompiledTarget, Endpoint, Filter, Format, Method, OnHeadFailing, OnReject, Retry,
+    RetryAfterPolicy, Source, SourceClass, StartFrom, Tls, TransactionLimits,
+};
+use parcelhook_crds::secret::Secret;
+use uuid::Uuid;
+
+use super::shard::{Launch, Shard};
+use crate::clock;
+use crate::delivery::{Attempt, Outcome, Reason};
+use crate::source::record::{Record, Timestamp};
+use crate::source::{Assigned, PartitionId, Progress};
+use crate::state::shared::{TargetShared, WorkerTarget};
+
+fn target(number: u128) -> CompiledTarget {
+    CompiledTarget {
+        uid: Uuid::from_u128(number),
+        namespace: "default".to_owned(),
+        name: format!("target-{number}"),
+        suspend: false,
+        sources: vec![source(None)],
+        start_from: StartFrom::Latest,
+        endpoint: Endpoint {
+            url: Secret::new("http://127.0.0.1/"),
+            shown_url: "http://127.0.0.1/".to_owned(),
+            method: Method::Post,
+            headers: Vec::new(),
+            tls: Tls::default(),
+        },
+        authentication: None,
+        signing_keys: Vec::new(),
+        format: Format::Json,
+        event_type: "test".to_owned(),
+        transaction: TransactionLimits {
+            max_events: 3,
+            max_bytes: 1 << 20,
+        },
+        timeout: Duration::from_secs(15),
+        retry: Retry {
+            initial_backoff: Duration::from_secs(2),
+            max_backoff: Duration::from_secs(512),
+            max_age: Duration::from_secs(3600),
+            retry_after: RetryAfterPolicy::Honor,
+            reject_attempts: 3,
+            status_overrides: Vec::new(),
+        },
+        on_reject: OnReject::DeadLetter,
+        on_head_failing: OnHeadFailing::Wait,
+        dead_letter_topic: None,
+        failure_threshold: 1,
+    }
+}
+
+fn source(filter: Option<Filter>) -> Source {
+    Source {
+        topic: "orders".to_owned(),
+        class: SourceClass::Persistent,
+        filter,
+    }
+}
+
+fn outcome(outcome: Outcome) -> Attempt {
+    let reason = if outcome == Outcome::Delivered {
+        Reason::Delivered
+    } else {
+        Reason::Timeout
+    };
+    Attempt {
+        outcome,
+        reason,
+        status: None,
+        duration: Duration::ZERO,
+        detail: None,
+    }
+}
+
+fn unavailable() -> Attempt {
+    outcome(Outcome::Unavailable { retry_after: None })
+}
+
+fn delivered() -> Attempt {
+    outcome(Outcome::Delivered)
+}
+
+/// A shard with a hand on its clock, and what it sent.
+struct Bench {
+    shard: Shard<Uuid>,
+    targets: BTreeMap<Uuid, WorkerTarget>,
+    progress: BTreeMap<u32, Arc<Progress>>,
+    now: Instant,
+    /// Attempts in flight, oldest first.
+    in_flight: Vec<Launch<Uuid>>,
+    /// Offsets delivered, by target and slot.
+    delivered: BTreeMap<(Uuid, u32), Vec<i64>>,
+}
+
+impl Bench {
+    fn new(targets: impl IntoIterator<Item = CompiledTarget>) -> Self {
+        let mut bench = Self {
+            shard: Shard::default(),
+            targets: BTreeMap::new(),
+            progress: BTreeMap::new(),
+            now: clock::now(),
+            in_flight: Vec::new(),
+            delivered: BTreeMap::new(),
+        };
+        bench.apply(targets);
+        bench
+    }
+
+    fn apply(&mut self, targets: impl IntoIterator<Item = CompiledTarget>) {
+        let mut old = std::mem::take(&mut self.targets);
+        for compiled in targets {
+            let known = old.remove(&compiled.uid);
+            let target = match known {
+                Some(known) if *known.compiled == compiled => known,
+                Some(known) => WorkerTarget {
+                    compiled: Arc::new(compiled),
+                    shared: known.shared,
+                },
+                None => WorkerTarget {
+                    shared: Arc::new(TargetShared::new(compiled.failure_threshold, self.now)),
+                    compiled: Arc::new(compiled),
+                },
+            };
+            self.targets.insert(target.compiled.uid, target);
+        }
+        let targets: Vec<_> = self.targets.values().cloned().collect();
+        self.shard
+            .apply(&targets, |target| Ok(target.compiled.uid), self.now);
+        self.launch();
+    }
+
+    fn assign(&mut self, slot: u32, lane_starts: Vec<(Uuid, i64)>) {
+        let progress = Arc::new(Progress::detached(0));
+        self.progress.insert(slot, Arc::clone(&progress));
+        let partition = PartitionId {
+            topic: "orders".into(),
+            partition: slot as i32,
+        };
+        let assigned = Assigned {
+            slot,
+            partition,
+            topic_id: None,
+            start: 0,
+            lane_starts,
+            progress,
+        };
+        self.shard.assigned(assigned, self.now);
+    }
+
+    fn read(&mut self, slot: u32, offsets: impl IntoIterator<Item = i64>) {
+        let records: Vec<_> = offsets.into_iter().map(record).collect();
+        self.progress[&slot].charge(records.iter().map(Record::cost).sum());
+        self.shard.records(vec![(slot, records)], self.now);
+        self.launch();
+    }
+
+    fn launch(&mut self) {
+        while let Some(launch) = self.shard.launch(self.now) {
+            let key = launch.key;
+            assert!(
+                self.in_flight.iter().all(|other| other.key != key),
+                "one attempt in flight a lane"
+            );
+            self.in_flight.push(launch);
+        }
+    }
+
+    /// Ends the `index`-th attempt in flight.
+    fn end(&mut self, index: usize, attempt: Attempt) {
+        let launch = self.in_flight.remove(index);
+        if attempt.outcome == Outcome::Delivered {
+            let lane = (*launch.prepared, launch.key.slot);
+            self.delivered
+                .entry(lane)
+                .or_default()
+                .extend(offsets(&launch));
+        }
+        self.shard
+            .ended(launch.key, &launch.sent, attempt, self.now);
+        self.launch();
+    }
+
+    /// Place in `in_flight` of the target's attempt.
+    fn attempt_of(&self, number: u128) -> usize {
+        let mine = |launch: &Launch<Uuid>| *launch.prepared == Uuid::from_u128(number);
+        self.in_flight
+            .iter()
+            .position(mine)
+            .expect("the target has an attempt in flight")
+    }
+
+    fn wait(&mut self, seconds: u64) {
+        self.now += Duration::from_secs(seconds);
+        self.launch();
+    }
+
+    fn delivered(&self, number: u128, slot: u32) -> &[i64] {
+        self.delivered
+            .get(&(Uuid::from_u128(number), slot))
+            .map_or(&[], Vec::as_slice)
+    }
+
+    fn frontier(&self, slot: u32) -> i64 {
+        self.progress[&slot].frontier()
+    }
+}
+
+fn record(offset: i64) -> Record {
+    let key = format!("key-{}", offset % 3);
+    let value = offset.to_string();
+    Record::new(
+        offset,
+        Timestamp::Missing,
+        Some(key.as_bytes()),
+        Some(value.as_bytes()),
+        std::iter::empty(),
+    )
+}
+
+/// The offsets that a request carries, read from its body as a receiver would.
+fn offsets(launch: &Launch<Uuid>) -> Vec<i64> {
+    let body: serde_json::Value =
+        serde_json::from_slice(&launch.request.body).expect("a body is JSON");
+    let events = body["events"].as_array().expect("a body has events");
+    events
+        .iter()
+        .map(|event| event["offset"].as_i64().expect("an event has its offset"))
+        .collect()
+}

@@ -1,0 +1,264 @@
+//! How many bytes may be in flight, and who has to wait.
+//!
+//! Pure. Two means keep memory bounded. The *gate* stops reading as a whole when the worker's budget B
+//! is spent; it costs nothing and is what limits a worker that is simply busy. A *pause* stops one
+//! partition whose events do not drain, so that it does not hold the gate shut for the others; it is
+//! the second choice because librdkafka throws away what it has prefetched of a paused partition.
+//!
+//! Paused bytes are set apart: the gate lets the others have B less the paused bytes, and never less
+//! than B/2. A partition's share is a quarter of what paused partitions leave of the other half, at
+//! least [`FLOOR`]. It is paused when it holds its share and drains too slowly, at twice its share at
+//! once, and when the gate is shut while a partition with nothing in flight has records to read.
+//!
+//! Bound: while at most B/2 is paused, everything together is at most B and one record. From then on
+//! a partition can only be paused with at most 2·FLOOR and one record, so that n partitions never
+//! hold more than B + n·(2·FLOOR + the largest record).
+//!
+//! No deadlock: a partition without bytes in flight is always resumed, and with no bytes in flight at
+//! all the gate is open.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// Least share of a partition, bytes: enough for a transaction of a hundred small events to be in
+/// flight while the next is gathered.
+pub(super) const FLOOR: i64 = 64 * 1024;
+
+/// How long a partition may hold its share before its pace is judged, and the gate may be shut before
+/// a hungry partition is helped.
+pub(super) const PATIENCE: Duration = Duration::from_millis(200);
+
+/// One running partition.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Usage {
+    /// Its slot.
+    pub(super) slot: u32,
+    /// Bytes handed over and not released.
+    pub(super) in_flight: i64,
+    /// Bytes handed over since it was assigned.
+    pub(super) charged: i64,
+    /// Whether it has nothing in flight although its log has records to read.
+    pub(super) hungry: bool,
+}
+
+impl Usage {
+    fn drained(&self) -> i64 {
+        self.charged - self.in_flight
+    }
+}
+
+/// What to do about pauses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Review {
+    /// Slots to pause; none of them is paused.
+    pub(super) pause: Vec<u32>,
+    /// Slots to resume; all of them are paused.
+    pub(super) resume: Vec<u32>,
+}
+
+/// The worker's byte budget.
+#[derive(Debug)]
+pub(super) struct Budget {
+    total: i64,
+    /// Bytes each paused partition held when it was paused.
+    paused: BTreeMap<u32, i64>,
+    paused_bytes: i64,
+    shut_since: Option<Instant>,
+    window: Option<Window>,
+}
+
+/// What each partition had drained when the window began.
+#[derive(Debug)]
+struct Window {
+    since: Instant,
+    drained: BTreeMap<u32, i64>,
+}
+
+impl Budget {
+    /// A budget of that many bytes; at least four floors, so that shares mean something.
+    pub(super) fn new(bytes: u64) -> Self {
+        Self {
+            total: i64::try_from(bytes).unwrap_or(i64::MAX).max(4 * FLOOR),
+            paused: BTreeMap::new(),
+            paused_bytes: 0,
+            shut_since: None,
+            window: None,
+        }
+    }
+
+    /// Whether records may be read, given all bytes in flight. Once shut, a quarter of the limit must
+    /// drain before it opens again, so that reading goes in runs and not record by record.
+    pub(super) fn gate_is_open(&mut self, now: Instant, in_flight: i64) -> bool {
+        let threshold = if self.shut_since.is_some() {
+            self.reopens_below() - self.paused_bytes
+        } else {
+            self.limit()
+        };
+        let open = in_flight - self.paused_bytes < threshold;
+        match (open, self.shut_since) {
+            (true, _) => self.shut_since = None,
+            (false, None) => self.shut_since = Some(now),
+            (false, Some(_)) => {}
+        }
+        open
+    }
+
+    /// The bytes in flight below which a shut gate opens.
+    pub(super) fn reopens_below(&self) -> i64 {
+        self.limit() * 3 / 4 + self.paused_bytes
+    }
+
+    /// Bytes that may still be read in one go before the gate must be asked again.
+    pub(super) fn room(&self, in_flight: i64) -> i64 {
+        self.limit() - (in_flight - self.paused_bytes)
+    }
+
+    /// What a partition may hold at most; beyond it, it is paused at once.
+    pub(super) fn cap(&self) -> i64 {
+        2 * self.share(0)
+    }
+
+    /// Whether reading of a partition is paused.
+    pub(super) fn is_paused(&self, slot: u32) -> bool {
+        self.paused.contains_key(&slot)
+    }
+
+    /// Whether anything is paused.
+    pub(super) fn any_paused(&self) -> bool {
+        !self.paused.is_empty()
+    }
+
+    /// Looks at all running partitions, in slot order, and decides who waits and who goes on. A slot
+    /// that is not among them any more is forgotten.
+    pub(super) fn review(&mut self, now: Instant, usages: &[Usage]) -> Review {
+        let mut review = Review::default();
+        self.forget_missing(usages);
+        for usage in usages.iter().filter(|usage| self.may_resume(usage)) {
+            review.resume.push(usage.slot);
+        }
+        for slot in &review.resume {
+            self.paused.remove(slot);
+        }
+        self.sum_paused(usages);
+        for usage in usages {
+            if usage.in_flight >= self.cap() {
+                self.pause(usage, &mut review);
+            }
+        }
+        if self.window_is_over(now) {
+            self.judge_pace(usages, &mut review);
+            self.help_the_hungry(now, usages, &mut review);
+            self.window = Some(Window {
+                since: now,
+                drained: usages.iter().map(|u| (u.slot, u.drained())).collect(),
+            });
+        }
+        review
+    }
+
+    /// Who holds a share and has not drained half of one within the window needs more than twice
+    /// the window to make room.
+    fn judge_pace(&mut self, usages: &[Usage], review: &mut Review) {
+        for usage in usages {
+            let share = self.share(0);
+            let slow = self
+                .drained_in_window(usage)
+                .is_some_and(|bytes| bytes < share / 2);
+            if slow && usage.in_flight >= share {
+                self.pause(usage, review);
+            }
+        }
+    }
+
+    /// The gate is shut and somebody who could go on gets nothing: sets apart those who drained less
+    /// than half of what they hold, the largest first, until half of the limit is free.
+    fn help_the_hungry(&mut self, now: Instant, usages: &[Usage], review: &mut Review) {
+        let shut_for_long = self
+            .shut_since
+            .is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE);
+        if !shut_for_long || !usages.iter().any(|usage| usage.hungry) {
+            return;
+        }
+        let mut held: i64 = usages
+            .iter()
+            .filter(|usage| !self.is_paused(usage.slot))
+            .map(|usage| usage.in_flight)
+            .sum();
+        let mut slow: Vec<&Usage> = usages
+            .iter()
+            .filter(|usage| {
+                let drained = self.drained_in_window(usage);
+                usage.in_flight > 0 && drained.is_some_and(|bytes| bytes < usage.in_flight / 2 + 1)
+            })
+            .collect();
+        slow.sort_by_key(|usage| -usage.in_flight);
+        for usage in slow {
+            if held <= self.limit() / 2 {
+                break;
+            }
+            if self.pause(usage, review) {
+                held -= usage.in_flight;
+            }
+        }
+    }
+
+    /// Returns whether it was not paused already. One that this very review resumes stays running.
+    fn pause(&mut self, usage: &Usage, review: &mut Review) -> bool {
+        if self.is_paused(usage.slot) || review.resume.contains(&usage.slot) {
+            return false;
+        }
+        self.paused.insert(usage.slot, usage.in_flight);
+        self.paused_bytes += usage.in_flight;
+        review.pause.push(usage.slot);
+        true
+    }
+
+    /// A paused partition goes on when it has drained to half of what it was paused with and of its
+    /// share, which does not count its own bytes.
+    fn may_resume(&self, usage: &Usage) -> bool {
+        self.paused.get(&usage.slot).is_some_and(|held| {
+            usage.in_flight <= held / 2 && usage.in_flight <= self.share(usage.in_flight) / 2
+        })
+    }
+
+    fn limit(&self) -> i64 {
+        (self.total - self.paused_bytes).max(self.total / 2)
+    }
+
+    fn share(&self, own_paused: i64) -> i64 {
+        ((self.total / 2 - (self.paused_bytes - own_paused)) / 4).max(FLOOR)
+    }
+
+    fn forget_missing(&mut self, usages: &[Usage]) {
+        self.paused.retain(|slot, _| {
+            usages
+                .binary_search_by_key(slot, |usage| usage.slot)
+                .is_ok()
+        });
+        self.sum_paused(usages);
+    }
+
+    fn sum_paused(&mut self, usages: &[Usage]) {
+        self.paused_bytes = usages
+            .iter()
+            .filter(|usage| self.paused.contains_key(&usage.slot))
+            .map(|usage| usage.in_flight)
+            .sum();
+    }
+
+    fn window_is_over(&self, now: Instant) -> bool {
+        self.window
+            .as_ref()
+            .is_none_or(|window| now.saturating_duration_since(window.since) >= PATIENCE)
+    }
+
+    /// None for a partition that was not there when the window began.
+    fn drained_in_window(&self, usage: &Usage) -> Option<i64> {
+        let window = self.window.as_ref()?;
+        Some(usage.drained() - window.drained.get(&usage.slot)?)
+    }
+}
+
+#[cfg(test)]
+#[path = "budget_tests.rs"]
+mod tests;

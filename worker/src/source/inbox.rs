@@ -1,0 +1,254 @@
+//! What the consumer thread and the shards say to each other.
+//!
+//! Owns the messages that go to a shard and the few numbers both sides share about a partition.
+//! Messages of one shard arrive in the order in which they were said; records of a slot always come
+//! between its `Assigned` and its `Revoked` or `Lost`. A slot number is never used twice.
+//! Does not move messages: the consumer thread's outbox does.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, OnceLock};
+use std::thread::Thread;
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use super::record::Record;
+use super::topics::TopicId;
+
+/// Messages a shard's channel holds. A wake-up sends at most one message of records to a shard, and
+/// bytes are bounded by the budget, so this only has to cover a shard that is busy for a moment. When
+/// it is full the consumer thread stops taking records; it never blocks.
+pub const SHARD_INBOX_MESSAGES: usize = 64;
+
+/// Places of a shard's channel that records never take, so that a revocation gets in at once.
+pub(super) const RESERVED_FOR_CONTROL: usize = 8;
+
+/// A partition of a source topic. Cloning copies no name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartitionId {
+    /// Name of the topic.
+    pub topic: Arc<str>,
+    /// Number of the partition, from 0.
+    pub partition: i32,
+}
+
+impl fmt::Display for PartitionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.partition)
+    }
+}
+
+/// From the consumer thread to a shard.
+#[derive(Debug)]
+pub enum ShardMessage {
+    /// A partition is this shard's from now on.
+    Assigned(Assigned),
+    /// Records by slot, in offset order within a slot. A slot may occur more than once; the later
+    /// part continues the earlier one.
+    Records(Vec<(u32, Vec<Record>)>),
+    /// The log moved without records (transaction markers, compaction, records that retention took):
+    /// nothing below `position` will come any more.
+    Position {
+        /// The partition's slot.
+        slot: u32,
+        /// The next offset that may come.
+        position: i64,
+    },
+    /// These partitions go to another worker, or the worker ends.
+    Revoked(Revoked),
+    /// These partitions are gone already: drop everything of them at once.
+    Lost {
+        /// The partitions' slots.
+        slots: Vec<u32>,
+    },
+}
+
+/// A partition that a shard receives.
+#[derive(Debug)]
+pub struct Assigned {
+    /// Its number in all further messages; never used again after it was revoked or lost.
+    pub slot: u32,
+    /// Which partition it is.
+    pub partition: PartitionId,
+    /// The topic's id, when the cluster tells it.
+    pub topic_id: Option<TopicId>,
+    /// The first offset that may come.
+    pub start: i64,
+    /// Targets (by uid) whose first event is not `start` but a later offset: the partition is new to
+    /// the group and another target starts earlier. Empty for a partition that has a commit.
+    pub lane_starts: Vec<(Uuid, i64)>,
+    /// Frontier and bytes, shared with the consumer thread.
+    pub progress: Arc<Progress>,
+}
+
+/// A request to let partitions go.
+#[derive(Debug)]
+pub struct Revoked {
+    /// The partitions' slots.
+    pub slots: Vec<u32>,
+    /// Attempts in flight may take until then; what is left is aborted.
+    pub grace: Instant,
+    /// Answered once the frontiers are final. Dropping it counts as an answer.
+    pub done: SyncSender<()>,
+}
+
+/// What both sides know about one ownership of one partition. The shard raises the frontier and
+/// releases bytes, the consumer thread reads the frontier and adds bytes. When the last holder drops
+/// it, bytes that were never released go back to the budget.
+#[derive(Debug)]
+pub struct Progress {
+    frontier: AtomicI64,
+    in_flight_bytes: AtomicI64,
+    worker: Arc<WorkerBytes>,
+}
+
+impl Progress {
+    pub(super) fn new(start: i64, worker: Arc<WorkerBytes>) -> Self {
+        Self {
+            frontier: AtomicI64::new(start),
+            in_flight_bytes: AtomicI64::new(0),
+            worker,
+        }
+    }
+
+    /// A progress that belongs to no consumer, for tests of what a shard does with it.
+    pub fn detached(start: i64) -> Self {
+        Self::new(start, Arc::default())
+    }
+
+    /// Everything below `frontier` may be committed. Never goes back: a lower value changes nothing.
+    pub fn raise_frontier(&self, frontier: i64) {
+        self.frontier.fetch_max(frontier, Ordering::Release);
+    }
+
+    /// The offset that may be committed.
+    pub fn frontier(&self) -> i64 {
+        self.frontier.load(Ordering::Acquire)
+    }
+
+    /// Gives bytes ([`Record::cost`]) back to the budget.
+    pub fn release(&self, bytes: usize) {
+        let bytes = as_i64(bytes);
+        self.in_flight_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.worker.subtract(bytes);
+    }
+
+    /// Bytes that were handed over and not released.
+    pub fn in_flight_bytes(&self) -> i64 {
+        self.in_flight_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes as in flight. The consumer thread does this as it hands records over.
+    pub fn charge(&self, bytes: usize) {
+        let bytes = as_i64(bytes);
+        self.in_flight_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.worker.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.worker.subtract(self.in_flight_bytes());
+    }
+}
+
+/// Bytes in flight of the whole worker, and the bell that wakes the consumer thread when there is
+/// room again.
+#[derive(Debug, Default)]
+pub(super) struct WorkerBytes {
+    bytes: AtomicI64,
+    wake_below: AtomicI64,
+    waiting: AtomicBool,
+    consumer: OnceLock<Thread>,
+}
+
+impl WorkerBytes {
+    pub(super) fn total(&self) -> i64 {
+        self.bytes.load(Ordering::SeqCst)
+    }
+
+    /// Makes the calling thread the one that is woken.
+    pub(super) fn attach(&self) {
+        // A second consumer thread for the same counters is never made.
+        let _ = self.consumer.set(std::thread::current());
+    }
+
+    /// Wakes the consumer thread if it waits for room.
+    pub(super) fn ring(&self) {
+        if let Some(thread) = self.consumer.get() {
+            thread.unpark();
+        }
+    }
+
+    /// Waits until fewer than `below` bytes are in flight, somebody rings, or the time is over. May
+    /// return early.
+    pub(super) fn wait_for_room(&self, below: i64, at_most: std::time::Duration) {
+        self.wake_below.store(below, Ordering::SeqCst);
+        self.waiting.store(true, Ordering::SeqCst);
+        // Looked at after `waiting` is set: a release in between rings.
+        if self.total() >= below {
+            std::thread::park_timeout(at_most);
+        }
+        self.waiting.store(false, Ordering::SeqCst);
+    }
+
+    fn subtract(&self, bytes: i64) {
+        let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
+        if self.waiting.load(Ordering::SeqCst)
+            && left < self.wake_below.load(Ordering::SeqCst)
+            && self.waiting.swap(false, Ordering::SeqCst)
+        {
+            self.ring();
+        }
+    }
+}
+
+fn as_i64(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frontier_never_goes_back() {
+        let progress = Progress::detached(10);
+        progress.raise_frontier(15);
+        progress.raise_frontier(12);
+        assert_eq!(progress.frontier(), 15);
+    }
+
+    #[test]
+    fn bytes_of_a_dropped_partition_go_back_to_the_budget() {
+        let worker = Arc::new(WorkerBytes::default());
+        let kept = Progress::new(0, worker.clone());
+        let dropped = Progress::new(0, worker.clone());
+        kept.charge(10);
+        dropped.charge(100);
+        dropped.release(30);
+        drop(dropped);
+        assert_eq!(worker.total(), 10);
+    }
+
+    #[test]
+    fn a_release_wakes_the_consumer_thread_that_waits_for_room() {
+        let worker = Arc::new(WorkerBytes::default());
+        let progress = Arc::new(Progress::new(0, worker.clone()));
+        progress.charge(100);
+        let waiter = std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                worker.attach();
+                while worker.total() >= 50 {
+                    worker.wait_for_room(50, std::time::Duration::from_secs(3600));
+                }
+                worker.total()
+            });
+            progress.release(60);
+            waiter.join().unwrap()
+        });
+        assert_eq!(waiter, 40);
+    }
+}

@@ -1,0 +1,375 @@
+//! Asks the cluster what `start` needs to know, for many partitions at once.
+//!
+//! Every question is one request a broker, not one a partition, and all of them share one deadline. A
+//! partition the cluster says nothing about is left out of the answer: the caller asks again later.
+//! Does not decide.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parcelhook_crds::compiled::StartFrom;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{Offset, TopicPartitionList};
+
+use super::ffi::{self, TopicsQuestion};
+use super::inbox::PartitionId;
+use super::note::CommitNote;
+use super::start::{self, Known, Siblings, Start, TopicDemand};
+use super::topics::{TopicId, TopicState, TopicStates};
+use crate::clock;
+
+/// A partition whose start is decided.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved {
+    /// Which one.
+    pub(super) id: PartitionId,
+    /// Where it starts.
+    pub(super) start: Start,
+    /// The end of its log at that moment.
+    pub(super) log_end: i64,
+    /// The group's commit, unless it must be replaced whatever the frontier does.
+    pub(super) committed: Option<i64>,
+    /// What its commits say from now on.
+    pub(super) note: CommitNote,
+}
+
+/// A partition to resolve.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// Which one.
+    pub(super) id: PartitionId,
+    /// The topic's id when this worker last read it; stands in for a commit that names none.
+    pub(super) last_topic_id: Option<TopicId>,
+}
+
+impl Wanted {
+    /// A partition of which this worker remembers nothing.
+    pub(super) fn new(id: PartitionId) -> Self {
+        Self {
+            id,
+            last_topic_id: None,
+        }
+    }
+}
+
+/// First and last offsets of a log.
+pub(super) type LogRange = (i64, i64);
+
+type Commits = BTreeMap<PartitionId, (i64, CommitNote)>;
+
+/// Asks the cluster and decides where each partition starts. What could not be learned is missing
+/// from the answer.
+///
+/// # Errors
+/// When a whole question fails or the deadline passes.
+pub(super) fn resolve<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    wanted: &[Wanted],
+    demands: &BTreeMap<String, TopicDemand>,
+    deadline: Instant,
+) -> KafkaResult<Vec<Resolved>> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<PartitionId> = wanted.iter().map(|wanted| wanted.id.clone()).collect();
+    // Under way while the other questions are asked.
+    let question = TopicsQuestion::ask(consumer, topics_of(&ids), left(deadline));
+    let mut commits = committed(consumer, &ids, deadline)?;
+    for wanted in wanted
+        .iter()
+        .filter(|wanted| wanted.last_topic_id.is_some())
+    {
+        // What was read before counts like a commit, so that a topic made anew starts at its beginning.
+        let (_, note) = commits.entry(wanted.id.clone()).or_default();
+        note.topic_id = note.topic_id.or(wanted.last_topic_id);
+    }
+    let ranges = log_ranges(consumer, &ids, deadline)?;
+    let topics = question
+        .and_then(|question| question.answer(left(deadline)))
+        .unwrap_or_default();
+    let new: Vec<PartitionId> = ids
+        .iter()
+        .filter(|id| !commits.contains_key(id))
+        .cloned()
+        .collect();
+    let counts = partition_counts(consumer, &new, &topics, deadline)?;
+    let siblings = siblings(consumer, &counts, deadline)?;
+    let times = at_times(consumer, &new, demands, deadline)?;
+    let resolved = ids.into_iter().filter_map(|id| {
+        let (log_start, log_end) = *ranges.get(&id)?;
+        let known = Known {
+            commit: commits.get(&id).copied(),
+            siblings: siblings.get(&id.topic).copied().unwrap_or(Siblings::None),
+            log_start,
+            log_end,
+            topic_id: id_of(&topics, &id.topic),
+            at_times: times
+                .iter()
+                .filter_map(|(time, offsets)| Some((*time, *offsets.get(&id)?)))
+                .collect(),
+        };
+        let count = counts.get(&id.topic).copied();
+        Some(decided(id, &known, count, demands))
+    });
+    Ok(resolved.collect())
+}
+
+fn decided(
+    id: PartitionId,
+    known: &Known,
+    count: Option<i32>,
+    demands: &BTreeMap<String, TopicDemand>,
+) -> Resolved {
+    let start = start::decide(id.partition, known, demands.get(&*id.topic));
+    let followed = known
+        .commit
+        .filter(|(offset, note)| *offset <= start.offset && note.topic_id == known.topic_id);
+    Resolved {
+        note: CommitNote {
+            topic_id: known.topic_id,
+            // A commit that does not say how many partitions there were never learns it: then a
+            // partition without a commit counts as added, and nothing of it is skipped.
+            first_count: known.commit.map_or(count, |(_, note)| note.first_count),
+        },
+        committed: followed.map(|(offset, _)| offset),
+        log_end: known.log_end,
+        start,
+        id,
+    }
+}
+
+/// The first and last offsets of logs. What a transaction has not decided yet is beyond the end.
+pub(super) fn log_ranges<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    ids: &[PartitionId],
+    deadline: Instant,
+) -> KafkaResult<BTreeMap<PartitionId, LogRange>> {
+    // ListOffsets takes -2 and -1 in the place of a timestamp for the start and the end.
+    let starts = offsets_at(consumer, ids, Offset::Beginning, deadline)?;
+    let ends = offsets_at(consumer, ids, Offset::End, deadline)?;
+    Ok(starts
+        .into_iter()
+        .filter_map(|(id, start)| {
+            let end = (*ends.get(&id)?)?;
+            Some((id, (start?, end)))
+        })
+        .collect())
+}
+
+/// The first offset at a timestamp; none inside when the log has no record that late.
+fn offsets_at<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    ids: &[PartitionId],
+    at: Offset,
+    deadline: Instant,
+) -> KafkaResult<BTreeMap<PartitionId, Option<i64>>> {
+    if ids.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let answer = consumer.offsets_for_times(list(ids, at)?, left(deadline))?;
+    let names = names(ids);
+    Ok(answer
+        .elements()
+        .iter()
+        .filter(|element| element.error().is_ok())
+        .filter_map(|element| {
+            let id = PartitionId {
+                topic: names.get(element.topic())?.clone(),
+                partition: element.partition(),
+            };
+            let offset = match element.offset() {
+                Offset::Offset(offset) => Some(offset),
+                Offset::Beginning
+                | Offset::End
+                | Offset::Stored
+                | Offset::Invalid
+                | Offset::OffsetTail(_) => None,
+            };
+            Some((id, offset))
+        })
+        .collect())
+}
+
+fn committed<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    ids: &[PartitionId],
+    deadline: Instant,
+) -> KafkaResult<Commits> {
+    if ids.is_empty() {
+        return Ok(Commits::new());
+    }
+    let answer = consumer.committed_offsets(list(ids, Offset::Invalid)?, left(deadline))?;
+    let names = names(ids);
+    let mut commits = Commits::new();
+    for (element, metadata) in answer.elements().iter().zip(ffi::metadata(&answer)) {
+        // "No commit" and "not known" must never be taken for each other.
+        element.error()?;
+        if let (Offset::Offset(offset), Some(topic)) =
+            (element.offset(), names.get(element.topic()))
+        {
+            let id = PartitionId {
+                topic: topic.clone(),
+                partition: element.partition(),
+            };
+            commits.insert(id, (offset, CommitNote::parse(&metadata)));
+        }
+    }
+    Ok(commits)
+}
+
+/// How many partitions the topics of these partitions have.
+fn partition_counts<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    ids: &[PartitionId],
+    topics: &TopicStates,
+    deadline: Instant,
+) -> KafkaResult<BTreeMap<Arc<str>, i32>> {
+    let mut counts = BTreeMap::new();
+    for name in names(ids) {
+        let count = match topics.get(&*name) {
+            Some(TopicState::Present { partitions, .. }) => *partitions,
+            Some(TopicState::Missing | TopicState::Unknown) | None => {
+                let metadata = consumer.fetch_metadata(Some(&name), left(deadline))?;
+                let partitions = metadata
+                    .topics()
+                    .first()
+                    .map(|topic| topic.partitions().len());
+                // Without a count a new partition cannot be told from an added one: ask again later.
+                partitions
+                    .and_then(|count| i32::try_from(count).ok())
+                    .filter(|count| *count > 0)
+                    .ok_or(KafkaError::MetadataFetch(
+                        RDKafkaErrorCode::UnknownTopicOrPartition,
+                    ))?
+            }
+        };
+        counts.insert(name, count);
+    }
+    Ok(counts)
+}
+
+/// What the group has committed of whole topics.
+fn siblings<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    counts: &BTreeMap<Arc<str>, i32>,
+    deadline: Instant,
+) -> KafkaResult<BTreeMap<Arc<str>, Siblings>> {
+    let all: Vec<PartitionId> = counts
+        .iter()
+        .flat_map(|(topic, count)| {
+            (0..*count).map(|partition| PartitionId {
+                topic: topic.clone(),
+                partition,
+            })
+        })
+        .collect();
+    let mut siblings = BTreeMap::new();
+    for (id, (_, note)) in committed(consumer, &all, deadline)? {
+        let one = Siblings::Committed {
+            first_count: note.first_count,
+        };
+        siblings
+            .entry(id.topic)
+            .and_modify(|known| *known = lower(*known, note.first_count))
+            .or_insert(one);
+    }
+    Ok(siblings)
+}
+
+/// One commit that does not say is enough to know nothing.
+fn lower(known: Siblings, count: Option<i32>) -> Siblings {
+    match known {
+        Siblings::None => Siblings::Committed { first_count: count },
+        Siblings::Committed { first_count } => Siblings::Committed {
+            first_count: first_count.zip(count).map(|(one, other)| one.min(other)),
+        },
+    }
+}
+
+/// The offsets of the timestamps that targets want to start new topics from.
+fn at_times<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    new: &[PartitionId],
+    demands: &BTreeMap<String, TopicDemand>,
+    deadline: Instant,
+) -> KafkaResult<BTreeMap<i64, BTreeMap<PartitionId, i64>>> {
+    let times: BTreeSet<(i64, &Arc<str>)> = new
+        .iter()
+        .flat_map(|id| {
+            let starts = demands
+                .get(&*id.topic)
+                .into_iter()
+                .flat_map(|demand| demand.starts.values());
+            starts.filter_map(|start| match start {
+                StartFrom::Timestamp(millis) => Some((*millis, &id.topic)),
+                StartFrom::Latest | StartFrom::Earliest => None,
+            })
+        })
+        .collect();
+    let mut found: BTreeMap<i64, BTreeMap<PartitionId, i64>> = BTreeMap::new();
+    for (time, topic) in times {
+        let ids: Vec<PartitionId> = new
+            .iter()
+            .filter(|id| id.topic == *topic)
+            .cloned()
+            .collect();
+        let offsets = offsets_at(consumer, &ids, Offset::Offset(time.max(0)), deadline)?;
+        found.entry(time).or_default().extend(
+            offsets
+                .into_iter()
+                .filter_map(|(id, offset)| Some((id, offset?))),
+        );
+    }
+    Ok(found)
+}
+
+/// The id of a topic, if it is there and has one.
+pub(super) fn id_of(topics: &TopicStates, topic: &str) -> Option<TopicId> {
+    match topics.get(topic) {
+        Some(TopicState::Present { id, .. }) => *id,
+        Some(TopicState::Missing | TopicState::Unknown) | None => None,
+    }
+}
+
+/// A list for librdkafka with one offset for all.
+///
+/// # Errors
+/// When the offset cannot be expressed.
+pub(super) fn list(ids: &[PartitionId], offset: Offset) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::with_capacity(ids.len());
+    for id in ids {
+        list.add_partition_offset(&id.topic, id.partition, offset)?;
+    }
+    Ok(list)
+}
+
+fn names(ids: &[PartitionId]) -> BTreeSet<Arc<str>> {
+    ids.iter().map(|id| id.topic.clone()).collect()
+}
+
+fn topics_of(ids: &[PartitionId]) -> Vec<String> {
+    names(ids).iter().map(|name| name.to_string()).collect()
+}
+
+/// What is left until the deadline. Never zero, which some of librdkafka's calls take for "for ever".
+fn left(deadline: Instant) -> Duration {
+    deadline
+        .saturating_duration_since(clock::now())
+        .max(Duration::from_millis(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_sibling_that_does_not_say_makes_every_new_partition_an_added_one() {
+        let said = |first_count| Siblings::Committed { first_count };
+        assert_eq!(lower(said(Some(4)), Some(8)), said(Some(4)));
+        assert_eq!(lower(said(Some(4)), None), said(None));
+        assert_eq!(lower(said(None), Some(4)), said(None));
+    }
+}

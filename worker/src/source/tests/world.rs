@@ -1,0 +1,411 @@
+//! A mock cluster, a worker with one shard, and what the shard does with its records.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parcelhook_crds::compiled::StartFrom;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{DefaultProducerContext, FutureProducer, FutureRecord};
+use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
+use rdkafka::{Offset, TopicPartitionList};
+use tokio::sync::mpsc::{Receiver, channel};
+use uuid::Uuid;
+
+use crate::clock;
+use crate::report::SourceReport;
+use crate::source::record::Record;
+use crate::source::{
+    Assigned, Progress, SHARD_INBOX_MESSAGES, ShardMessage, SourceConfig, SourceHandle,
+    Subscription, TopicDemand, prepare,
+};
+
+/// The byte budget of every worker here.
+pub(super) const BUDGET: u64 = 512 * 1024;
+
+/// Long enough that only a real hang reaches it.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// A mock cluster of one broker.
+pub(super) struct Cluster {
+    pub(super) mock: MockCluster<'static, DefaultProducerContext>,
+    servers: String,
+    producer: FutureProducer,
+}
+
+impl Cluster {
+    pub(super) fn with_topic(topic: &str, partitions: i32) -> Self {
+        // `RUST_LOG=debug` shows what the thread does; only the first test of a run sets it.
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+            .try_init();
+        let mock = MockCluster::new(1).unwrap();
+        mock.create_topic(topic, partitions, 1).unwrap();
+        let servers = mock.bootstrap_servers();
+        let producer = ClientConfig::new()
+            .set("bootstrap.servers", &servers)
+            .create()
+            .unwrap();
+        Self {
+            mock,
+            servers,
+            producer,
+        }
+    }
+
+    /// Writes records whose values are the numbers.
+    pub(super) async fn produce(&self, topic: &str, partition: i32, numbers: Range<i64>) {
+        for number in numbers {
+            let value = number.to_string();
+            let record: FutureRecord<'_, str, String> =
+                FutureRecord::to(topic).partition(partition).payload(&value);
+            self.producer.send(record, PATIENCE).await.unwrap();
+        }
+    }
+
+    pub(super) async fn produce_large(&self, topic: &str, partition: i32, n: i64, bytes: usize) {
+        let value = "x".repeat(bytes);
+        for _ in 0..n {
+            let record: FutureRecord<'_, str, String> =
+                FutureRecord::to(topic).partition(partition).payload(&value);
+            self.producer.send(record, PATIENCE).await.unwrap();
+        }
+    }
+
+    /// One record with everything, one with nothing.
+    pub(super) async fn produce_odd_records(&self, topic: &str) {
+        let headers = OwnedHeaders::new()
+            .insert(Header {
+                key: "a",
+                value: Some(&b"\xff"[..]),
+            })
+            .insert(Header {
+                key: "a",
+                value: None::<&[u8]>,
+            });
+        let full = FutureRecord::to(topic)
+            .partition(0)
+            .key("k")
+            .payload(&b"v\0"[..])
+            .headers(headers);
+        self.producer.send(full, PATIENCE).await.unwrap();
+        let bare: FutureRecord<'_, str, str> = FutureRecord::to(topic).partition(0);
+        self.producer.send(bare, PATIENCE).await.unwrap();
+    }
+
+    pub(super) fn refuse_list_offsets(&self, errors: &[RDKafkaRespErr]) {
+        self.mock.request_errors(RDKafkaApiKey::ListOffsets, errors);
+    }
+
+    /// What a group has committed, asked by a consumer that is no member.
+    pub(super) fn committed(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &self.servers)
+            .set("group.id", group)
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        list.add_partition(topic, partition);
+        let answer = consumer.committed_offsets(list, PATIENCE).unwrap();
+        match answer.elements()[0].offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        }
+    }
+}
+
+/// What a shard does with records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Habit {
+    /// Everything is done at once.
+    Deliver,
+    /// Nothing is done.
+    Hold,
+    /// Nothing of one partition is done, everything of the others.
+    HoldPartition(i32),
+    /// Nothing is done until it is revoked.
+    FinishWhenRevoked,
+    /// Nothing is done, and revocations are not answered.
+    NeverAnswer,
+}
+
+/// What a shard has seen.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) records: Vec<((Arc<str>, i32), Record)>,
+}
+
+impl Log {
+    pub(super) fn offsets(&self, topic: &str, partition: i32) -> Vec<i64> {
+        self.records
+            .iter()
+            .filter(|((name, number), _)| &**name == topic && *number == partition)
+            .map(|(_, record)| record.offset)
+            .collect()
+    }
+}
+
+#[derive(Debug)]
+struct Seen {
+    log: Mutex<Log>,
+    grew: Condvar,
+    habit: Mutex<Habit>,
+}
+
+/// A worker: the consumer thread and one shard.
+pub(super) struct Worker {
+    pub(super) handle: SourceHandle,
+    seen: Arc<Seen>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    nudge: tokio::sync::mpsc::Sender<ShardMessage>,
+}
+
+impl Worker {
+    pub(super) fn start(cluster: &Cluster, group: &str, habit: Habit) -> Self {
+        let config = SourceConfig {
+            client: [
+                ("bootstrap.servers", cluster.servers.as_str()),
+                ("session.timeout.ms", "6000"),
+                ("heartbeat.interval.ms", "500"),
+                ("reconnect.backoff.max.ms", "500"),
+            ]
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .to_vec(),
+            group: group.to_owned(),
+            budget_bytes: BUDGET,
+            let_go: Duration::from_secs(5),
+        };
+        let (sender, inbox) = channel(SHARD_INBOX_MESSAGES);
+        let (handle, thread) = prepare(config, vec![sender.clone()]).unwrap();
+        let seen = Arc::new(Seen {
+            log: Mutex::default(),
+            grew: Condvar::new(),
+            habit: Mutex::new(habit),
+        });
+        let shard = Shard::new(seen.clone());
+        std::thread::Builder::new()
+            .spawn(move || shard.run(inbox))
+            .unwrap();
+        let thread = std::thread::Builder::new()
+            .spawn(move || thread.run())
+            .unwrap();
+        Self {
+            handle,
+            seen,
+            thread: Mutex::new(Some(thread)),
+            nudge: sender,
+        }
+    }
+
+    pub(super) async fn subscribe(&self, topic: &str, from: StartFrom) {
+        let demand = TopicDemand {
+            starts: BTreeMap::from([(Uuid::from_u128(1), from)]),
+        };
+        let subscription = Subscription::from([(topic.to_owned(), demand)]);
+        self.handle.subscribe(subscription).await.unwrap();
+    }
+
+    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
+        self.seen.log.lock().unwrap()
+    }
+
+    pub(super) async fn received(&self, records: usize) {
+        self.until("received", move |log| log.records.len() >= records)
+            .await;
+    }
+
+    pub(super) async fn received_of(&self, topic: &'static str, partition: i32, records: usize) {
+        self.until("received of a partition", move |log| {
+            log.offsets(topic, partition).len() >= records
+        })
+        .await;
+    }
+
+    async fn until(&self, what: &str, done: impl Fn(&Log) -> bool + Send + 'static) {
+        let seen = self.seen.clone();
+        let (count, timed_out) = tokio::task::spawn_blocking(move || {
+            let log = seen.log.lock().unwrap();
+            let (log, result) = seen
+                .grew
+                .wait_timeout_while(log, PATIENCE, |log| !done(log))
+                .unwrap();
+            (log.records.len(), result.timed_out())
+        })
+        .await
+        .unwrap();
+        assert!(!timed_out, "not {what}: {count} records came");
+    }
+
+    /// Waits for a report; the consumer thread answers at its own pace, which paces the loop.
+    async fn reports(&self, what: &str, wanted: impl Fn(&SourceReport) -> bool) {
+        let deadline = clock::now() + PATIENCE;
+        loop {
+            let report = self.handle.report().await.unwrap();
+            if wanted(&report) {
+                return;
+            }
+            assert!(clock::now() < deadline, "not {what}: {report:?}");
+        }
+    }
+
+    pub(super) async fn owns(&self, partitions: usize) {
+        self.reports(&format!("owner of {partitions}"), |report| {
+            report.joined && report.partitions.len() == partitions
+        })
+        .await;
+    }
+
+    pub(super) async fn committed(&self, topic: &str, offsets: &[(i32, i64)]) {
+        self.reports(&format!("committed {offsets:?}"), |report| {
+            offsets.iter().all(|(partition, offset)| {
+                report.partitions.iter().any(|found| {
+                    &*found.topic == topic
+                        && found.partition == *partition
+                        && found.committed == Some(*offset)
+                })
+            })
+        })
+        .await;
+    }
+
+    /// Waits until reading has come to a stop although there is more to read.
+    pub(super) async fn all_paused_or_full(&self) {
+        self.reports("stopped", |report| {
+            let all_paused = report.partitions.iter().all(|partition| partition.paused);
+            !report.partitions.is_empty() && (all_paused || report.bytes_in_flight >= BUDGET)
+        })
+        .await;
+    }
+
+    /// The shard behaves otherwise from now on, also towards what it holds.
+    pub(super) fn change(&self, habit: Habit) {
+        *self.seen.habit.lock().unwrap() = habit;
+        let nudge = ShardMessage::Records(Vec::new());
+        self.nudge.try_send(nudge).unwrap();
+    }
+
+    pub(super) async fn shut_down(&self) {
+        self.handle
+            .shut_down(clock::now() + Duration::from_secs(10))
+            .await;
+        self.join().await;
+    }
+
+    pub(super) async fn drop_handle(self) {
+        let thread = self.thread.lock().unwrap().take().unwrap();
+        drop(self.handle);
+        tokio::task::spawn_blocking(|| thread.join().unwrap())
+            .await
+            .unwrap();
+    }
+
+    async fn join(&self) {
+        let thread = self.thread.lock().unwrap().take();
+        if let Some(thread) = thread {
+            tokio::task::spawn_blocking(|| thread.join().unwrap())
+                .await
+                .unwrap();
+        }
+    }
+}
+
+/// The other end of a shard's channel.
+struct Shard {
+    seen: Arc<Seen>,
+    slots: BTreeMap<u32, Slot>,
+}
+
+struct Slot {
+    name: (Arc<str>, i32),
+    progress: Arc<Progress>,
+    next: i64,
+    held: usize,
+}
+
+impl Shard {
+    fn new(seen: Arc<Seen>) -> Self {
+        Self {
+            seen,
+            slots: BTreeMap::new(),
+        }
+    }
+
+    fn run(mut self, mut inbox: Receiver<ShardMessage>) {
+        let mut unanswered = Vec::new();
+        while let Some(message) = inbox.blocking_recv() {
+            let habit = *self.seen.habit.lock().unwrap();
+            match message {
+                ShardMessage::Assigned(assigned) => self.assigned(assigned),
+                ShardMessage::Records(records) => {
+                    for (slot, records) in records {
+                        self.records(slot, records);
+                    }
+                    self.finish(habit);
+                }
+                ShardMessage::Position { slot, position } => {
+                    self.slots.get_mut(&slot).unwrap().next = position;
+                    self.finish(habit);
+                }
+                ShardMessage::Revoked(revoked) if habit == Habit::NeverAnswer => {
+                    unanswered.push(revoked);
+                }
+                ShardMessage::Revoked(revoked) => {
+                    if habit == Habit::FinishWhenRevoked {
+                        self.finish(Habit::Deliver);
+                    }
+                    for slot in &revoked.slots {
+                        self.slots.remove(slot).unwrap();
+                    }
+                    let _ = revoked.done.send(());
+                }
+                ShardMessage::Lost { slots } => {
+                    for slot in &slots {
+                        self.slots.remove(slot).unwrap();
+                    }
+                }
+            }
+        }
+    }
+
+    fn assigned(&mut self, assigned: Assigned) {
+        let slot = Slot {
+            name: (assigned.partition.topic, assigned.partition.partition),
+            progress: assigned.progress,
+            next: assigned.start,
+            held: 0,
+        };
+        assert!(self.slots.insert(assigned.slot, slot).is_none());
+    }
+
+    fn records(&mut self, slot: u32, records: Vec<Record>) {
+        let slot = self.slots.get_mut(&slot).expect("records of a live slot");
+        let mut log = self.seen.log.lock().unwrap();
+        for record in records {
+            assert!(record.offset >= slot.next, "out of order");
+            slot.next = record.offset + 1;
+            slot.held += record.cost();
+            log.records.push((slot.name.clone(), record));
+        }
+        self.seen.grew.notify_all();
+    }
+
+    fn finish(&mut self, habit: Habit) {
+        for slot in self.slots.values_mut() {
+            let done = match habit {
+                Habit::Deliver => true,
+                Habit::HoldPartition(partition) => slot.name.1 != partition,
+                Habit::Hold | Habit::FinishWhenRevoked | Habit::NeverAnswer => false,
+            };
+            if done {
+                slot.progress.raise_frontier(slot.next);
+                slot.progress.release(std::mem::take(&mut slot.held));
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What the lanes of one target share across shards.
+//!
+//! Owns the target's health and the time until which the whole target is held back. A lock is taken
+//! only when an attempt failed, or when one succeeded while some lane is failing: never on the way
+//! of an event to a target that is well.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use parcelhook_crds::compiled::CompiledTarget;
+
+use super::health::{Fold, LaneFailure, Transition};
+use crate::clock;
+use crate::report::Health;
+use crate::source::PartitionId;
+
+/// A target as the whole worker sees it: its configuration and what its lanes share.
+#[derive(Debug, Clone)]
+pub struct WorkerTarget {
+    /// The present configuration.
+    pub compiled: Arc<CompiledTarget>,
+    /// Shared by all shards and by all versions of the configuration.
+    pub shared: Arc<TargetShared>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct TargetShared {
+    fold: Mutex<Fold>,
+    watches_successes: AtomicBool,
+    /// Milliseconds after `epoch`.
+    held_until: AtomicU64,
+    epoch: Instant,
+}
+
+impl TargetShared {
+    /// A target of which nothing is known.
+    pub fn new(failure_threshold: u32, now: Instant) -> Self {
+        Self {
+            fold: Mutex::new(Fold::new(failure_threshold)),
+            watches_successes: AtomicBool::new(false),
+            held_until: AtomicU64::new(0),
+            epoch: now,
+        }
+    }
+
+    /// An attempt of `lane` failed.
+    pub fn failed(
+        &self,
+        lane: &PartitionId,
+        failure: LaneFailure,
+        now: Instant,
+    ) -> Option<Transition> {
+        self.with(|fold| fold.failed(lane, failure, now))
+    }
+
+    /// An attempt of `lane` was delivered.
+    pub fn succeeded(&self, lane: &PartitionId, now: Instant) -> Option<Transition> {
+        if !self.watches_successes.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.with(|fold| fold.succeeded(lane, now, clock::unix_millis()))
+    }
+
+    /// The lane is no longer this worker's.
+    pub fn forget(&self, lane: &PartitionId, now: Instant) -> Option<Transition> {
+        if !self.watches_successes.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.with(|fold| fold.forget(lane, now, clock::unix_millis()))
+    }
+
+    /// The configuration changed.
+    pub fn set_failure_threshold(&self, failure_threshold: u32) {
+        self.with(|fold| fold.set_failure_threshold(failure_threshold));
+    }
+
+    /// What a person sees.
+    pub fn health(&self, suspended: bool) -> Health {
+        self.with(|fold| fold.health(suspended))
+    }
+
+    /// The target asked for less: all its lanes wait until then. Never shortens an earlier wait.
+    pub fn hold(&self, until: Instant) {
+        let millis = until.saturating_duration_since(self.epoch).as_millis();
+        self.held_until
+            .fetch_max(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Ends a wait, because the target changed.
+    pub fn release(&self) {
+        self.held_until.store(0, Ordering::Relaxed);
+    }
+
+    /// Until when no lane of the target may make an attempt, if that is after `now`.
+    pub fn held(&self, now: Instant) -> Option<Instant> {
+        let until = self.epoch + Duration::from_millis(self.held_until.load(Ordering::Relaxed));
+        (until > now).then_some(until)
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Fold) -> T) -> T {
+        // A panic while folding leaves a fold that the next attempt sets right.
+        let mut fold = self.fold.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut fold);
+        self.watches_successes
+            .store(fold.watches_successes(), Ordering::Relaxed);
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_is_never_shortened_and_ends_by_itself() {
+        let now = clock::now();
+        let shared = TargetShared::new(1, now);
+        assert_eq!(shared.held(now), None);
+        shared.hold(now + Duration::from_secs(5));
+        shared.hold(now + Duration::from_secs(1));
+        assert_eq!(shared.held(now), Some(now + Duration::from_secs(5)));
+        assert_eq!(shared.held(now + Duration::from_secs(5)), None);
+        shared.hold(now + Duration::from_secs(9));
+        shared.release();
+        assert_eq!(shared.held(now), None);
+    }
+}

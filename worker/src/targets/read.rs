@@ -1,0 +1,377 @@
+//! Reads the directories of manifests and Secrets. Blocking; belongs off the hot threads.
+//!
+//! Every read is bounded. What cannot be read is told in its place, so that one bad file never hides
+//! the others. Kubernetes mounts a ConfigMap or Secret as links through a `..data` directory that it
+//! swaps at once: links are followed, and names that begin with `..` (or a dot, for manifests) are
+//! not looked at.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, Metadata};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parcelhook_crds::secret::Secret;
+
+use super::Place;
+use super::scan::{Content, Scan, Secrets};
+
+/// Largest manifest file: some two thousand targets in one file.
+pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+
+/// Largest file of a Secret: what a whole Secret of Kubernetes may hold.
+pub(super) const MAX_SECRET_BYTES: u64 = 1 << 20;
+
+/// All manifests, and all Secrets, together. Beyond it files are refused one by one.
+const MAX_TOTAL_BYTES: u64 = 64 << 20;
+
+/// Entries of one directory. Beyond it the directory counts as unreadable.
+const MAX_ENTRIES: usize = 10_000;
+
+/// What the directories look like from outside: names, inodes, sizes and times of every file that
+/// would be read. Equal for equal states; a change of content, permission or target of a link shows.
+pub(super) fn signature(place: &Place) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    let manifests = manifests(&place.targets);
+    hash_files(&manifests, &mut hasher);
+    if let Some(directory) = &place.secrets {
+        let secrets = entries(directory, is_secret_name);
+        // Directories are hashed too: a new key shows in the time of its directory.
+        hash_files(&secrets, &mut hasher);
+        for (_, path) in secrets.unwrap_or_default() {
+            hash_files(&entries(&path, is_secret_name), &mut hasher);
+        }
+    }
+    hasher.finish()
+}
+
+fn hash_files(files: &io::Result<Vec<(String, PathBuf)>>, hasher: &mut DefaultHasher) {
+    let files = match files {
+        Ok(files) => files,
+        Err(error) => return error.kind().hash(hasher),
+    };
+    files.len().hash(hasher);
+    for (name, path) in files {
+        name.hash(hasher);
+        match fs::metadata(path) {
+            Ok(metadata) => hash_metadata(&metadata, hasher),
+            Err(error) => error.kind().hash(hasher),
+        }
+    }
+}
+
+/// The change time is there for permissions, which change nothing else.
+fn hash_metadata(metadata: &Metadata, hasher: &mut DefaultHasher) {
+    (metadata.dev(), metadata.ino(), metadata.size()).hash(hasher);
+    (metadata.mtime(), metadata.mtime_nsec()).hash(hasher);
+    (metadata.ctime(), metadata.ctime_nsec()).hash(hasher);
+}
+
+/// Reads everything.
+pub(super) fn scan(place: &Place) -> Scan {
+    Scan {
+        files: manifests(&place.targets)
+            .map(read_manifests)
+            .map_err(|error| cannot_be_read(&place.targets, &error)),
+        secrets: match &place.secrets {
+            Some(directory) => secrets(directory),
+            None => Secrets::default(),
+        },
+    }
+}
+
+fn read_manifests(files: Vec<(String, PathBuf)>) -> BTreeMap<String, Content> {
+    let mut reader = Reader::new(MAX_MANIFEST_BYTES);
+    let mut contents = BTreeMap::new();
+    for (name, path) in files {
+        if let Some(content) = reader.read(&path) {
+            contents.insert(name, content.map(Arc::from));
+        }
+    }
+    contents
+}
+
+fn secrets(directory: &Path) -> Secrets {
+    let names = match entries(directory, is_secret_name) {
+        Ok(names) => names,
+        Err(error) => {
+            return Secrets {
+                unreadable: Some(cannot_be_read(directory, &error)),
+                values: BTreeMap::new(),
+            };
+        }
+    };
+    let mut reader = Reader::new(MAX_SECRET_BYTES);
+    let mut values = BTreeMap::new();
+    for (name, path) in names {
+        // A plain file beside the directories is no Secret.
+        if !path.is_dir() {
+            continue;
+        }
+        let mut keys = BTreeMap::new();
+        for (key, path) in entries(&path, is_secret_name).unwrap_or_default() {
+            if let Some(content) = reader.read(&path) {
+                keys.insert(key, content.map(Secret::new));
+            }
+        }
+        values.insert(name, keys);
+    }
+    Secrets {
+        unreadable: None,
+        values,
+    }
+}
+
+fn manifests(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+    entries(directory, |name| {
+        let known = [".yaml", ".yml", ".json"];
+        !name.starts_with('.') && known.iter().any(|extension| name.ends_with(extension))
+    })
+}
+
+/// Keys of Secrets may begin with one dot (`.dockerconfigjson`), not with two.
+fn is_secret_name(name: &str) -> bool {
+    !name.starts_with("..")
+}
+
+/// The entries that are wanted, by name.
+fn entries(directory: &Path, wanted: fn(&str) -> bool) -> io::Result<Vec<(String, PathBuf)>> {
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !wanted(&name) {
+            continue;
+        }
+        if entries.len() == MAX_ENTRIES {
+            let message =
+                format!("holds more than {MAX_ENTRIES} files; split it between worker groups");
+            return Err(io::Error::other(message));
+        }
+        entries.push((name, entry.path()));
+    }
+    entries.sort();
+    Ok(entries)
+}
+
+fn cannot_be_read(directory: &Path, error: &io::Error) -> String {
+    format!("{} cannot be read: {error}", directory.display())
+}
+
+/// Reads files, each and all together bounded.
+struct Reader {
+    max_file_bytes: u64,
+    remaining: u64,
+}
+
+impl Reader {
+    fn new(max_file_bytes: u64) -> Self {
+        Self {
+            max_file_bytes,
+            remaining: MAX_TOTAL_BYTES,
+        }
+    }
+
+    /// The bytes, or what is wrong. None when the file went away since the directory was listed.
+    fn read(&mut self, path: &Path) -> Option<Result<Vec<u8>, String>> {
+        let error = match self.try_read(path) {
+            Ok(content) => return Some(content),
+            Err(error) => error,
+        };
+        if error.kind() != io::ErrorKind::NotFound {
+            return Some(Err(format!("cannot be read: {error}")));
+        }
+        // A name that is still there, and leads nowhere, is a broken link.
+        let link = fs::symlink_metadata(path).is_ok();
+        link.then(|| Err("is a link to a file that does not exist".to_owned()))
+    }
+
+    fn try_read(&mut self, path: &Path) -> io::Result<Result<Vec<u8>, String>> {
+        // Asked first: opening a pipe would wait for its writer.
+        if !fs::metadata(path)?.is_file() {
+            return Ok(Err("is not a file".to_owned()));
+        }
+        let limit = self.max_file_bytes.min(self.remaining);
+        let mut bytes = Vec::new();
+        File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+        let length = bytes.len() as u64;
+        if length > self.max_file_bytes {
+            let limit = self.max_file_bytes;
+            return Ok(Err(format!("is larger than {limit} bytes; split it")));
+        }
+        if length > self.remaining {
+            return Ok(Err(format!(
+                "is beyond the {MAX_TOTAL_BYTES} bytes that the directory may hold; split it between worker groups"
+            )));
+        }
+        self.remaining -= length;
+        Ok(Ok(bytes))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::targets::Lookup;
+
+    fn place() -> (TempDir, Place) {
+        let root = tempfile::tempdir().unwrap();
+        let place = Place {
+            targets: root.path().join("targets"),
+            secrets: Some(root.path().join("secrets")),
+        };
+        fs::create_dir(&place.targets).unwrap();
+        fs::create_dir(root.path().join("secrets")).unwrap();
+        (root, place)
+    }
+
+    /// Name and content, or name and complaint.
+    fn files(place: &Place) -> Vec<(String, String)> {
+        let files = scan(place).files.unwrap();
+        let text = |content: Content| match content {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(message) => message,
+        };
+        files
+            .into_iter()
+            .map(|(name, content)| (name, text(content)))
+            .collect()
+    }
+
+    #[test]
+    fn only_visible_manifests_of_the_directory_itself_are_read() {
+        let (_root, place) = place();
+        for name in [
+            "b.yml",
+            "a.yaml",
+            "c.json",
+            ".hidden.yaml",
+            "..data.yaml",
+            "README.md",
+            "x.yaml~",
+        ] {
+            fs::write(place.targets.join(name), name).unwrap();
+        }
+        fs::create_dir(place.targets.join("below")).unwrap();
+        fs::write(place.targets.join("below/d.yaml"), "d").unwrap();
+        let expected = ["a.yaml", "b.yml", "c.json"].map(|name| (name.to_owned(), name.to_owned()));
+        assert_eq!(files(&place), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_told_in_its_place() {
+        let (_root, place) = place();
+        let path = |name: &str| place.targets.join(name);
+        fs::write(path("a.yaml"), "good").unwrap();
+        fs::create_dir(path("b.yaml")).unwrap();
+        symlink(path("nowhere"), path("c.yaml")).unwrap();
+        symlink(path("d.yaml"), path("d.yaml")).unwrap();
+        let large = File::create(path("e.yaml")).unwrap();
+        large.set_len(MAX_MANIFEST_BYTES + 1).unwrap();
+        let files = files(&place);
+        for ((name, content), expected) in files.iter().zip([
+            "good",
+            "is not a file",
+            "is a link to a file that does not exist",
+            "cannot be read: ",
+            "is larger than 4194304 bytes; split it",
+        ]) {
+            assert!(content.starts_with(expected), "{name}: {content}");
+        }
+        assert_eq!(files.len(), 5);
+    }
+
+    #[test]
+    fn a_directory_has_a_bound_in_all() {
+        let (_root, place) = place();
+        for number in 10..27 {
+            let file = File::create(place.targets.join(format!("{number}.yaml"))).unwrap();
+            file.set_len(MAX_MANIFEST_BYTES).unwrap();
+        }
+        let files = scan(&place).files.unwrap();
+        let refused: Vec<&String> = files
+            .iter()
+            .filter(|(_, content)| content.is_err())
+            .map(|(name, _)| name)
+            .collect();
+        assert_eq!(refused, ["26.yaml"]);
+    }
+
+    #[test]
+    fn secrets_are_files_below_their_name() {
+        let (root, place) = place();
+        let secrets = root.path().join("secrets");
+        fs::create_dir_all(secrets.join("token/..2026_01")).unwrap();
+        fs::write(secrets.join("token/..2026_01/value"), "hunter2\n").unwrap();
+        symlink("..2026_01", secrets.join("token/..data")).unwrap();
+        symlink("..data/value", secrets.join("token/value")).unwrap();
+        fs::write(secrets.join("token/.dotted"), "x").unwrap();
+        fs::write(secrets.join("loose"), "x").unwrap();
+        let large = File::create(secrets.join("token/large")).unwrap();
+        large.set_len(MAX_SECRET_BYTES + 1).unwrap();
+        let secrets = scan(&place).secrets;
+        assert_eq!(
+            secrets.get("token", "value"),
+            Lookup::Found(&Secret::new("hunter2\n"))
+        );
+        assert_eq!(
+            secrets.get("token", ".dotted"),
+            Lookup::Found(&Secret::new("x"))
+        );
+        assert_eq!(secrets.get("token", "..data"), Lookup::NoKey);
+        assert_eq!(secrets.get("loose", "x"), Lookup::NoSecret);
+        let large = Lookup::Unreadable("is larger than 1048576 bytes; split it");
+        assert_eq!(secrets.get("token", "large"), large);
+        assert!(!format!("{secrets:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_missing_directory_is_an_error_and_no_empty_one() {
+        let (_root, place) = place();
+        fs::remove_dir(&place.targets).unwrap();
+        fs::remove_dir(place.secrets.as_ref().unwrap()).unwrap();
+        let scan = scan(&place);
+        assert!(scan.files.unwrap_err().contains("cannot be read"));
+        assert!(matches!(scan.secrets.get("a", "b"), Lookup::Unreadable(_)));
+    }
+
+    #[test]
+    fn every_kind_of_change_shows_in_the_signature() {
+        let (root, place) = place();
+        let path = |name: &str| place.targets.join(name);
+        let mut seen = vec![signature(&place)];
+        let mut changed = |what: &str| {
+            let now = signature(&place);
+            assert_eq!(now, signature(&place), "{what}: not stable");
+            assert!(!seen.contains(&now), "{what}: not seen");
+            seen.push(now);
+        };
+        fs::write(path("a.yaml"), "1").unwrap();
+        changed("added");
+        fs::write(path("a.yaml"), "22").unwrap();
+        changed("grown");
+        fs::write(path("next"), "33").unwrap();
+        fs::rename(path("next"), path("a.yaml")).unwrap();
+        changed("replaced");
+        fs::rename(path("a.yaml"), path("b.yaml")).unwrap();
+        changed("renamed");
+        fs::create_dir(root.path().join("secrets/token")).unwrap();
+        changed("secret added");
+        fs::write(root.path().join("secrets/token/value"), "1").unwrap();
+        changed("key added");
+        fs::write(root.path().join("secrets/token/value"), "22").unwrap();
+        changed("key changed");
+        symlink("b.yaml", path("c.yaml")).unwrap();
+        changed("link added");
+        fs::remove_file(path("b.yaml")).unwrap();
+        changed("link broken");
+        fs::remove_dir_all(&place.targets).unwrap();
+        changed("directory gone");
+    }
+}

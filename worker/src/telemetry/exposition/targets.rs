@@ -1,0 +1,108 @@
+//! The families of targets: state, counters, histograms.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{Column, Exposition};
+use crate::report::{
+    DURATION_BUCKETS_SECONDS, EVENTS_BUCKETS, OUTCOME_LABELS, State, TargetReport,
+};
+use crate::telemetry::metrics;
+
+/// The targets by namespace and name.
+pub(super) type Targets<'a> = BTreeMap<(&'a str, &'a str), &'a TargetReport>;
+
+pub(super) fn gauges(out: &mut Exposition, targets: &Targets) -> fmt::Result {
+    let counts: [Column<TargetReport, u64>; 3] = [
+        (metrics::TARGET_UP, |target| {
+            u64::from(target.health.state != State::Down)
+        }),
+        (metrics::TARGET_PENDING_EVENTS, |target| {
+            target.pending_events
+        }),
+        (metrics::TARGET_LANES, |target| target.lanes),
+    ];
+    for (family, read) in counts {
+        let mut samples = out.family(&family)?;
+        for ((namespace, name), target) in targets {
+            samples.gauge(&[namespace, name], read(target))?;
+        }
+    }
+    let times: [Column<TargetReport, Option<i64>>; 2] = [
+        (metrics::TARGET_STATE_SINCE, |target| target.health.since),
+        (metrics::TARGET_NEXT_ATTEMPT, |target| {
+            target.health.next_attempt
+        }),
+    ];
+    for (family, read) in times {
+        let mut samples = out.family(&family)?;
+        for ((namespace, name), target) in targets {
+            if let Some(unix_millis) = read(target) {
+                samples.gauge(&[namespace, name], unix_millis as f64 / 1000.0)?;
+            }
+        }
+    }
+    let mut samples = out.family(&metrics::TARGET_STATE)?;
+    for ((namespace, name), target) in targets {
+        for state in State::ALL {
+            let value = u64::from(target.health.state == state);
+            samples.gauge(&[namespace, name, state.as_str()], value)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn counters(out: &mut Exposition, targets: &Targets) -> fmt::Result {
+    let counters: [Column<TargetReport, u64>; 5] = [
+        (metrics::TARGET_SUCCESSES, |target| {
+            target.counters.successes
+        }),
+        (metrics::TARGET_FAILURES, |target| target.counters.failures),
+        (metrics::TARGET_ERRORS, |target| target.counters.errors),
+        (metrics::TARGET_EVENTS_DELIVERED, |target| {
+            target.counters.events_delivered
+        }),
+        (metrics::TARGET_BYTES_DELIVERED, |target| {
+            target.counters.bytes_delivered
+        }),
+    ];
+    for (family, read) in counters {
+        let mut samples = out.family(&family)?;
+        for ((namespace, name), target) in targets {
+            samples.counter(&[namespace, name], read(target))?;
+        }
+    }
+    let mut samples = out.family(&metrics::TARGET_ATTEMPTS)?;
+    for ((namespace, name), target) in targets {
+        for (outcome, count) in OUTCOME_LABELS.iter().zip(target.counters.outcomes) {
+            samples.counter(&[namespace, name, outcome], count)?;
+        }
+    }
+    let mut samples = out.family(&metrics::TARGET_REASONS)?;
+    for ((namespace, name), target) in targets {
+        for (reason, count) in &target.counters.reasons {
+            samples.counter(&[namespace, name, reason.as_str()], *count)?;
+        }
+    }
+    let mut samples = out.family(&metrics::TARGET_RESPONSES)?;
+    for ((namespace, name), target) in targets {
+        for (code, count) in &target.counters.codes {
+            samples.counter(&[namespace, name, &code.to_string()], *count)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn histograms(out: &mut Exposition, targets: &Targets) -> fmt::Result {
+    let mut samples = out.family(&metrics::TARGET_ATTEMPT_DURATION)?;
+    for ((namespace, name), target) in targets {
+        let durations = &target.counters.durations;
+        samples.histogram(&[namespace, name], &DURATION_BUCKETS_SECONDS, durations)?;
+    }
+    let mut samples = out.family(&metrics::TARGET_TRANSACTION_EVENTS)?;
+    for ((namespace, name), target) in targets {
+        let events = &target.counters.transaction_events;
+        samples.histogram(&[namespace, name], &EVENTS_BUCKETS, events)?;
+    }
+    Ok(())
+}
