@@ -111,9 +111,8 @@ mod tests {
         for name in ["steady", "flaky", "slow"] {
             let text = fs::read_to_string(directory.join(format!("{name}.yaml"))).unwrap();
             let manifest: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
-            assert_eq!(manifest["apiVersion"], "parcelhook.dev/v1alpha1");
-            assert_eq!(manifest["kind"], "DeliveryTarget");
             assert_eq!(manifest["metadata"]["name"], name);
+            parcelhook_crds::manifest::check(manifest.clone()).unwrap();
             let url = format!("http://127.0.0.1:41231/{name}");
             assert_eq!(manifest["spec"]["endpoint"]["url"], url);
             // An event from before the group joined is delivered, too: nobody waits for the next.
@@ -140,6 +139,7 @@ mod tests {
         let filter = &manifest["spec"]["sources"][0]["filter"];
         assert_eq!(filter["headers"][0]["name"], "region");
         assert_eq!(filter["headers"][0]["values"][0], "eu");
+        parcelhook_crds::manifest::check(manifest).unwrap();
     }
 
     #[test]
