@@ -96,6 +96,19 @@ pub struct TargetReport {
     pub last_attempts: VecDeque<AttemptLine>,
 }
 
+impl TargetReport {
+    /// Adds what another shard tells of the same target. Health is shared by the shards already.
+    pub fn merge(&mut self, other: Self) {
+        self.counters.merge(&other.counters);
+        self.pending_events += other.pending_events;
+        self.lanes += other.lanes;
+        self.last_attempts.extend(other.last_attempts);
+        let newest_first = |line: &AttemptLine| std::cmp::Reverse(line.at);
+        self.last_attempts.make_contiguous().sort_by_key(newest_first);
+        self.last_attempts.truncate(LAST_ATTEMPTS);
+    }
+}
+
 /// Counters of one target. They only rise.
 #[derive(Clone, Debug, Default)]
 pub struct TargetCounters {

@@ -1,0 +1,74 @@
+//! Gathers what the worker knows of itself: asks every shard and the consumer thread, and merges.
+//!
+//! Owns nothing but the ways to ask. It waits for the slowest; who asks sets the bound.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::{oneshot, watch};
+use uuid::Uuid;
+
+use super::{Shards, Snapshots};
+use crate::admin;
+use crate::lane::driver::Request;
+use crate::report::{TargetReport, WorkerReport};
+use crate::source::SourceHandle;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub struct Reporter {
+    shards: Shards,
+    source: SourceHandle,
+    snapshots: Snapshots,
+    applied: watch::Receiver<Option<u64>>,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        shards: Shards,
+        source: SourceHandle,
+        snapshots: Snapshots,
+        applied: watch::Receiver<Option<u64>>,
+    ) -> Self {
+        Self {
+            shards,
+            source,
+            snapshots,
+            applied,
+        }
+    }
+
+    async fn targets(&self) -> BTreeMap<Uuid, TargetReport> {
+        let mut answers = Vec::new();
+        for shard in self.shards.iter() {
+            let (ask, answer) = oneshot::channel();
+            if shard.send(Request::Report(ask)).await.is_ok() {
+                answers.push(answer);
+            }
+        }
+        let mut merged: BTreeMap<Uuid, TargetReport> = BTreeMap::new();
+        for answer in answers {
+            for report in answer.await.unwrap_or_default() {
+                match merged.entry(report.target.uid) {
+                    std::collections::btree_map::Entry::Vacant(place) => {
+                        place.insert(report);
+                    }
+                    std::collections::btree_map::Entry::Occupied(mut known) => {
+                        known.get_mut().merge(report);
+                    }
+                }
+            }
+        }
+        merged
+    }
+}
+
+impl admin::Reporter for Reporter {
+    async fn report(&self) -> WorkerReport {
+        WorkerReport {
+            revision: *self.applied.borrow(),
+            targets: self.targets().await,
+            source: self.source.report().await.unwrap_or_default(),
+            problems: self.snapshots.borrow().problems.clone(),
+        }
+    }
+}
