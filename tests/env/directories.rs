@@ -17,16 +17,17 @@ use std::{
 use anyhow::{Context as _, Result, anyhow};
 use tempfile::TempDir;
 
+use crate::announce;
+
 /// The file in a run's directory that its process keeps locked for as long as it lives.
 const IN_USE: &str = "in-use";
 
 /// The root of all that the environment keeps between runs.
 pub fn cache() -> PathBuf {
-    let target = match std::env::var_os("CARGO_TARGET_DIR") {
-        Some(directory) => PathBuf::from(directory),
-        None => Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
-    };
-    target.join("parcelhook-env")
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let workspace = package.parent().unwrap_or(package);
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    workspace.join(target).join("parcelhook-env")
 }
 
 /// A new directory of this run, named after what it is for.
@@ -121,8 +122,14 @@ fn sweep(runs: &Path) -> Result<()> {
 /// Opens `path` and waits until this process alone holds its lock, which ends with the file.
 fn lock(path: &Path) -> Result<File> {
     let file = File::create(path).with_context(|| format!("open {}", path.display()))?;
-    file.lock()
-        .with_context(|| format!("lock {}", path.display()))?;
+    if file.try_lock().is_err() {
+        announce(&format!(
+            "waiting for another run to release {}",
+            path.display()
+        ));
+        file.lock()
+            .with_context(|| format!("lock {}", path.display()))?;
+    }
     Ok(file)
 }
 

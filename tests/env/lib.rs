@@ -19,7 +19,7 @@ pub mod process;
 pub mod receiver;
 mod serving;
 pub mod tools;
-//TMP pub mod worker;
+pub mod worker;
 
 pub use eventually::eventually;
 

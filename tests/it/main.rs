@@ -1,9 +1,10 @@
 //! Tests against real parts: Apache Kafka, HTTP and TLS servers, processes.
 //!
-//! The first four modules test the environment itself: a test that stands on it proves something
-//! only when it does what it says.
+//! These modules test the environment itself: a test that stands on it proves something only when it
+//! does what it says.
 
 mod cluster;
+mod hostile;
 mod kafka;
 mod processes;
 mod receivers;
