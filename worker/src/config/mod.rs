@@ -78,15 +78,6 @@ pub struct Log {
     pub level: String,
 }
 
-/// The form of a log line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
 impl Config {
     /// The consumer group, `<prefix>.<installation>.<workerGroup>`.
     pub fn consumer_group(&self) -> String {

@@ -22,11 +22,8 @@ pub const FILTER_VARIABLE: &str = "PARCELHOOK_LOG";
 pub const DEFAULT_FILTER: &str = "info";
 
 /// How log lines look.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Text when standard error is a terminal, else JSON.
-    #[default]
-    Auto,
     /// One JSON object a line.
     Json,
     /// For people.
