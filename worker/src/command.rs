@@ -11,7 +11,7 @@ use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options};
-use crate::dev::{self, Screen};
+use crate::dev::{self, Kind, Screen};
 use crate::run::{StartError, Worker};
 use crate::source::SourceError;
 use crate::targets::{Place, compile::Rules};
@@ -107,11 +107,13 @@ fn check(options: &Options) -> Exit {
 }
 
 fn demo(options: &DevOptions) -> Exit {
-    let mut screen = Screen::of_stdout();
-    match block_on(dev::run::<demo::Demo>(options, &mut screen)) {
-        Ok(()) => Exit::Clean,
-        Err(error) => complain(&error, Exit::Internal),
-    }
+    let mut screen = Screen::new(io::stdout(), Kind::of_stdout());
+    block_on(async {
+        match dev::run::<demo::Demo>(options, &mut screen).await {
+            Ok(()) => Exit::Clean,
+            Err(error) => complain(&error, Exit::Internal),
+        }
+    })
 }
 
 fn load(options: &Options) -> Result<Config, Exit> {

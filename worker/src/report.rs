@@ -104,7 +104,9 @@ impl TargetReport {
         self.lanes += other.lanes;
         self.last_attempts.extend(other.last_attempts);
         let newest_first = |line: &AttemptLine| std::cmp::Reverse(line.at);
-        self.last_attempts.make_contiguous().sort_by_key(newest_first);
+        self.last_attempts
+            .make_contiguous()
+            .sort_by_key(newest_first);
         self.last_attempts.truncate(LAST_ATTEMPTS);
     }
 }

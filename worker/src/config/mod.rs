@@ -31,6 +31,7 @@ mod settings;
 mod tests;
 mod value;
 
+pub use crate::telemetry::logs::LogFormat;
 pub use cli::{Cli, Command, DevOptions, Options};
 pub use exit::Exit;
 pub use fault::{Fault, Faults, Origin};

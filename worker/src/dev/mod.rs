@@ -22,6 +22,7 @@ use rdkafka::error::KafkaError;
 use tokio::sync::watch;
 
 use crate::clock;
+use crate::config::DevOptions;
 use crate::report::WorkerReport;
 
 mod age;
@@ -66,19 +67,6 @@ const STOP_WITHIN: Duration = Duration::from_secs(1);
 /// What is added before the demo ends without it. What follows takes some milliseconds, so the demo
 /// ends in under two seconds.
 const STOP_MARGIN: Duration = Duration::from_millis(250);
-
-/// What a person may choose.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DevOptions {
-    /// Events per second that the producer writes.
-    pub rate: u32,
-    /// Size of an event's value, bytes.
-    pub size: u32,
-    /// Manifests of the person's own, instead of the demo's three.
-    pub targets: Option<PathBuf>,
-    /// Where the status page is served; port 0 is any.
-    pub admin_listen: SocketAddr,
-}
 
 /// What the worker needs to know of the demo around it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -195,7 +195,11 @@ impl<P> Target<P> {
         };
         let events = sent.events as usize;
         let attempted = destination.attempted(sent.id(), sent.offsets, events, sent.attempt);
-        attempt_log::log(&attempted, attempt, wait.map(|wait| wait.as_millis() as u64));
+        attempt_log::log(
+            &attempted,
+            attempt,
+            wait.map(|wait| wait.as_millis() as u64),
+        );
         self.last_attempts.truncate(LAST_ATTEMPTS - 1);
         self.last_attempts.push_front(line);
     }

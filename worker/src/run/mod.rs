@@ -76,7 +76,12 @@ impl Worker {
         start_consumer(&background, consumer)?;
         let (snapshots, applied) = start_targets(&background, directory, first);
         let supervisor = Supervisor::new(config, shards.clone(), source.clone());
-        let reporter = Reporter::new(shards, source.clone(), snapshots.clone(), applied.subscribe());
+        let reporter = Reporter::new(
+            shards,
+            source.clone(),
+            snapshots.clone(),
+            applied.subscribe(),
+        );
         background.spawn("supervisor", supervisor.run(snapshots, applied));
         let address = admin.address();
         admin.serve(&background, reporter.clone(), background.stopping())?;

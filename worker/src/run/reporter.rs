@@ -64,8 +64,9 @@ impl Reporter {
 
 impl admin::Reporter for Reporter {
     async fn report(&self) -> WorkerReport {
+        let revision = *self.applied.borrow();
         WorkerReport {
-            revision: *self.applied.borrow(),
+            revision,
             targets: self.targets().await,
             source: self.source.report().await.unwrap_or_default(),
             problems: self.snapshots.borrow().problems.clone(),

@@ -75,9 +75,9 @@ impl Supervisor {
             .targets
             .iter()
             .map(|compiled| {
-                let shared = known
-                    .remove(&compiled.uid)
-                    .unwrap_or_else(|| Arc::new(TargetShared::new(compiled.failure_threshold, now)));
+                let shared = known.remove(&compiled.uid).unwrap_or_else(|| {
+                    Arc::new(TargetShared::new(compiled.failure_threshold, now))
+                });
                 self.shared.insert(compiled.uid, Arc::clone(&shared));
                 let compiled = Arc::clone(compiled);
                 WorkerTarget { compiled, shared }
@@ -87,7 +87,11 @@ impl Supervisor {
         for shard in self.shards.iter() {
             let (applied, answer) = oneshot::channel();
             let targets = Arc::clone(&targets);
-            if shard.send(Request::Apply { targets, applied }).await.is_ok() {
+            if shard
+                .send(Request::Apply { targets, applied })
+                .await
+                .is_ok()
+            {
                 answers.push(answer);
             }
         }

@@ -15,12 +15,12 @@ use std::marker::PhantomData;
 use std::ptr::NonNull;
 use std::time::Duration;
 
+use super::topics::{TopicId, TopicState, TopicStates};
 use rdkafka::TopicPartitionList;
 use rdkafka::bindings as sys;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::message::BorrowedMessage;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
-use super::topics::{TopicId, TopicState, TopicStates};
 
 /// A queue of our own on which librdkafka answers.
 #[derive(Debug)]

@@ -131,7 +131,6 @@ where
 {
     let terminal = std::io::stderr().is_terminal();
     let json = match format {
-        LogFormat::Auto => !terminal,
         LogFormat::Json => true,
         LogFormat::Text => false,
     };

@@ -102,9 +102,9 @@ impl TransactionIds {
 
 #[cfg(test)]
 mod tests {
-    use parcelhook_crds::compiled::StartFrom;
     use base64::Engine as _;
     use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use parcelhook_crds::compiled::StartFrom;
     use proptest::prelude::*;
 
     use super::*;

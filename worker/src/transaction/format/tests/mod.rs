@@ -24,7 +24,9 @@ const FORMATS: [Format; 4] = [
 fn encoding(format: Format) -> Encoding {
     let source = SourcePartition {
         topic: "orders",
-        topic_id: Some(TopicId(Uuid::from_u128(0xc0aee709_9a8a43df_b5b04cd7_ff4858b4))),
+        topic_id: Some(TopicId(Uuid::from_u128(
+            0xc0aee709_9a8a43df_b5b04cd7_ff4858b4,
+        ))),
         partition: 3,
     };
     Encoding::new(format, "com.example.order", &source)
