@@ -99,7 +99,7 @@ impl<D: Deliver> Driver<D> {
     fn message(&mut self, message: ShardMessage) {
         let now = clock::now();
         match message {
-            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned, now),
+            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned),
             ShardMessage::Records(records) => self.shard.records(records, now),
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {

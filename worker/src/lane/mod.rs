@@ -13,6 +13,7 @@
 pub mod driver;
 pub mod due;
 pub mod machine;
+mod matching;
 pub mod partition;
 pub mod queue;
 pub mod request;
