@@ -215,6 +215,51 @@ async fn a_partition_whose_start_cannot_be_asked_for_waits_and_skips_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_retention_took_while_no_worker_ran_is_counted() {
+    let cluster = Cluster::with_topic("t", 1);
+    cluster.produce("t", 0, 0..10).await;
+    let worker = Worker::start(&cluster, "g", Habit::Deliver);
+    worker.subscribe("t", StartFrom::Earliest).await;
+    worker.committed("t", &[(0, 10)]).await;
+    worker.shut_down().await;
+    // The mock keeps 5 MiB.
+    cluster.produce_large("t", 0, 100, 100_000).await;
+    let next = Worker::start(&cluster, "g", Habit::Deliver);
+    next.subscribe("t", StartFrom::Latest).await;
+    next.received_to("t", 0, 109).await;
+    let first = next.log().offsets("t", 0)[0];
+    assert!(first > 10);
+    assert_eq!(next.lost("retention").await, first - 10);
+    assert_eq!(next.log().offsets("t", 0), (first..110).collect::<Vec<_>>());
+    next.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_took_from_a_paused_partition_is_counted_and_reading_goes_on() {
+    let cluster = Cluster::with_topic("t", 2);
+    cluster.produce_large("t", 0, 60, 40_000).await;
+    cluster.produce("t", 1, 0..3).await;
+    let worker = Worker::start(&cluster, "g", Habit::HoldPartition(0));
+    worker.subscribe("t", StartFrom::Earliest).await;
+    worker.paused("t", 0).await;
+    worker.received_of("t", 1, 3).await;
+    let held = worker.log().offsets("t", 0);
+    cluster.produce_large("t", 0, 100, 100_000).await;
+    worker.change(Habit::Deliver);
+    worker.received_to("t", 0, 159).await;
+    let all = worker.log().offsets("t", 0);
+    let after = all[held.len()];
+    assert_eq!(all[..held.len()], held);
+    assert_eq!(all[held.len()..], (after..160).collect::<Vec<_>>());
+    assert_eq!(worker.lost("retention").await, after - held.len() as i64);
+    cluster.produce("t", 1, 3..5).await;
+    worker.received_of("t", 1, 5).await;
+    assert_eq!(worker.log().offsets("t", 1), [0, 1, 2, 3, 4]);
+    worker.committed("t", &[(0, 160), (1, 5)]).await;
+    worker.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn without_topics_a_worker_gives_its_partitions_back_and_can_take_them_again() {
     let cluster = Cluster::with_topic("t", 2);
     let worker = Worker::start(&cluster, "g", Habit::Deliver);

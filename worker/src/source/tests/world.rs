@@ -227,6 +227,28 @@ impl Worker {
         .await;
     }
 
+    pub(super) async fn received_to(&self, topic: &'static str, partition: i32, offset: i64) {
+        self.until("received to an offset", move |log| {
+            log.offsets(topic, partition).last() == Some(&offset)
+        })
+        .await;
+    }
+
+    pub(super) async fn lost(&self, cause: &str) -> i64 {
+        let report = self.handle.report().await.unwrap();
+        report.events_lost[cause].try_into().unwrap()
+    }
+
+    pub(super) async fn paused(&self, topic: &str, partition: i32) {
+        self.reports("paused", |report| {
+            report
+                .partitions
+                .iter()
+                .any(|found| &*found.topic == topic && found.partition == partition && found.paused)
+        })
+        .await;
+    }
+
     async fn until(&self, what: &str, done: impl Fn(&Log) -> bool + Send + 'static) {
         let seen = self.seen.clone();
         let (count, timed_out) = tokio::task::spawn_blocking(move || {
