@@ -5,6 +5,8 @@
 //! [`transaction`] forms the request, [`delivery`] makes the attempt. [`targets`] says what goes
 //! where; [`report`], [`admin`] and [`telemetry`] tell what happened.
 
+#![deny(unsafe_code)]
+
 pub mod admin;
 pub mod background;
 pub mod clock;
