@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ffi::{self, TopicsQuestion};
@@ -139,8 +140,8 @@ impl Care {
         }
     }
 
-    /// After an offset out of range: finds the partitions that the error did not name. librdkafka has
-    /// stopped reading them, so when none is out of range any more all are set on their place again.
+    /// After an offset out of range: finds the partition, which the error does not name, and sets it
+    /// on an offset that its log has.
     pub(super) fn reseat(
         &mut self,
         consumer: &GroupConsumer,
@@ -152,6 +153,10 @@ impl Care {
         }
         self.reseat_due = Some(now + ASK_AGAIN);
         let mut ownership = lock(ownership);
+        if ownership.running().is_empty() {
+            self.reseat_wanted = false;
+            return;
+        }
         match reseat(consumer, &mut ownership) {
             Ok(()) => self.reseat_wanted = false,
             Err(error) => tracing::warn!(%error, "the logs' ranges are not known; asking again"),
@@ -242,29 +247,40 @@ impl Care {
 /// Sets partitions on their start and lets them run. What cannot be set waits on.
 fn set_going(consumer: &GroupConsumer, ownership: &mut Ownership, resolved: Vec<Resolved>) {
     for resolved in resolved {
-        let id = resolved.id.clone();
-        match seek(consumer, &[(id.clone(), resolved.start.offset)]) {
+        match seat(consumer, &resolved.id, resolved.start.offset) {
             Ok(()) => ownership.run(resolved),
             Err(error) => {
-                tracing::debug!(partition = %id, %error, "cannot be set on its start yet")
+                tracing::debug!(partition = %resolved.id, %error, "cannot be set on its start yet");
             }
         }
     }
 }
 
-/// Sets partitions on offsets. Records that were fetched before do not come any more.
-fn seek(consumer: &GroupConsumer, places: &[(PartitionId, i64)]) -> KafkaResult<()> {
-    let mut list = TopicPartitionList::with_capacity(places.len());
-    for (id, offset) in places {
-        list.add_partition_offset(&id.topic, id.partition, Offset::Offset(*offset))?;
-    }
-    let answer = consumer.seek_partitions(list, QUESTION_TIMEOUT)?;
-    answer
+/// Sets a partition on an offset. Records that were fetched before do not come any more.
+///
+/// librdkafka stops a partition for good after an offset out of range or a refused query, and seeks
+/// no more in it: then it is taken out of the assignment and put back. (Done while the group has a
+/// revocation under way that we have not seen yet, this would end that revocation early, and another
+/// worker could begin while ours lets go: some events twice. It takes a rebalance in the microseconds
+/// since the last poll.)
+fn seat(consumer: &GroupConsumer, id: &PartitionId, offset: i64) -> KafkaResult<()> {
+    let mut place = TopicPartitionList::with_capacity(1);
+    place.add_partition_offset(&id.topic, id.partition, Offset::Offset(offset))?;
+    let answer = consumer.seek_partitions(place.clone(), QUESTION_TIMEOUT)?;
+    let sought = answer
         .elements()
         .iter()
-        .try_for_each(|element| element.error())
+        .try_for_each(|element| element.error());
+    match sought {
+        Err(KafkaError::OffsetFetch(RDKafkaErrorCode::State)) => {
+            consumer.incremental_unassign(&place)?;
+            consumer.incremental_assign(&place)
+        }
+        Ok(()) | Err(_) => sought,
+    }
 }
 
+/// Sets every partition on its place again: librdkafka does not say which one it has stopped.
 fn reseat(consumer: &GroupConsumer, ownership: &mut Ownership) -> KafkaResult<()> {
     let places: Vec<(u32, PartitionId, i64)> = ownership
         .running()
@@ -273,29 +289,21 @@ fn reseat(consumer: &GroupConsumer, ownership: &mut Ownership) -> KafkaResult<()
         .collect();
     let ids: Vec<PartitionId> = places.iter().map(|(_, id, _)| id.clone()).collect();
     let ranges = resolve::log_ranges(consumer, &ids, clock::now() + QUESTION_TIMEOUT)?;
-    let mut moved = false;
-    for (slot, id, next) in &places {
-        let Some(range) = ranges.get(id) else {
+    for (slot, id, next) in places {
+        let Some(range) = ranges.get(&id) else {
             continue;
         };
-        let start = start::follow(*next, *range);
-        let Some(loss) = start.lost else {
-            continue;
-        };
-        seek(consumer, &[(id.clone(), start.offset)])?;
-        moved = true;
-        match loss.cause {
-            LossCause::Retention => {
-                ownership.count_loss(id, loss);
-                ownership.advance(*slot, start.offset);
+        let start = start::follow(next, *range);
+        seat(consumer, &id, start.offset)?;
+        match start.lost {
+            None => {}
+            Some(loss) if loss.cause == LossCause::Retention => {
+                ownership.count_loss(&id, loss);
+                ownership.advance(slot, start.offset);
             }
             // Offsets are about to come again: everything known of the partition is void.
-            LossCause::Truncation => begin_again(ownership, *slot, start, range.1),
+            Some(_) => begin_again(ownership, slot, start, range.1),
         }
-    }
-    if !moved && !places.is_empty() {
-        let places: Vec<_> = places.into_iter().map(|(_, id, next)| (id, next)).collect();
-        seek(consumer, &places)?;
     }
     Ok(())
 }
