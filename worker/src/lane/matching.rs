@@ -3,7 +3,6 @@
 //! A lane outlives a change of its target. It ends at once when the target has ended, and after what
 //! waits was delivered when the target only reads other topics now.
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -90,13 +89,9 @@ fn change<P>(partition: &mut Partition, key: LaneKey, target: &Target<P>, now: I
 }
 
 /// None when the target does not read the topic.
-fn stamp<P>(partition: &Partition, target: &Target<P>) -> Option<Rc<Stamp>> {
+fn stamp<P>(partition: &mut Partition, target: &Target<P>) -> Option<Stamp> {
     let source = target.source(&partition.id.topic)?;
     let of = &target.of.compiled;
-    Some(Rc::new(Stamp::new(
-        of,
-        source,
-        &partition.id,
-        partition.topic_id,
-    )))
+    let stamps = &mut partition.stamps;
+    Some(stamps.of(of, source, &partition.id, partition.topic_id))
 }

@@ -69,7 +69,7 @@ pub struct Lane {
     /// Ends the attempt in flight.
     pub abort: Option<AbortHandle>,
     /// What is the same in all its transactions.
-    pub stamp: Rc<Stamp>,
+    pub stamp: Stamp,
 }
 
 impl Lane {

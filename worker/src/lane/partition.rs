@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::stamp::Stamps;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
@@ -19,6 +20,8 @@ pub struct Partition {
     pub id: PartitionId,
     /// The topic's id, when the cluster tells it.
     pub topic_id: Option<TopicId>,
+    /// How its lanes' transactions are named and written.
+    pub stamps: Stamps,
     slot: u32,
     ledger: Ledger,
     progress: Arc<Progress>,
@@ -39,6 +42,7 @@ impl Partition {
         Self {
             id: assigned.partition,
             topic_id: assigned.topic_id,
+            stamps: Stamps::default(),
             slot: assigned.slot,
             ledger: Ledger::new(assigned.start),
             progress: assigned.progress,

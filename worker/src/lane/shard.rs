@@ -266,7 +266,10 @@ impl<P> Shard<P> {
         }
         let events = match retried {
             Some(events) => events,
-            None => request::cut(partition.records(lane), &lane.stamp),
+            None => {
+                let limits = target.of.compiled.transaction;
+                request::cut(partition.records(lane), limits, &lane.stamp)
+            }
         };
         if events == 0 {
             return None;
