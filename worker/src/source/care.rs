@@ -15,15 +15,15 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::ffi::{self, TopicsQuestion};
 use super::inbox::PartitionId;
 use super::partitions::Ownership;
-use super::rebalance::{GroupConsumer, SharedOwnership, lock};
+use super::rebalance::{self, GroupConsumer, SharedOwnership, lock};
 use super::resolve::{self, Resolved, Wanted};
 use super::start::{self, LossCause, Start};
 use super::topics::{TopicState, TopicStates};
 use super::watchdog::{Sight, Watchdog};
 use crate::clock;
 
-/// How long one question may hold the loop up.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one question may hold the loop up. Each of its requests may wait behind a fetch.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// First and longest wait before an unanswered question is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -35,9 +35,6 @@ const TOPICS_INTERVAL: Duration = Duration::from_secs(60);
 /// Least time between two looks at the topics, whatever asks for them.
 const TOPICS_SOONEST: Duration = Duration::from_secs(2);
 
-/// How long the cluster may take to describe topics. Nobody waits for it.
-const TOPICS_TIMEOUT: Duration = Duration::from_secs(20);
-
 /// How often positions are compared with the logs' ends.
 const POSITIONS_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -47,6 +44,7 @@ pub(super) struct Care {
     watchdog: Watchdog,
     next_resolve: Option<Instant>,
     resolve_wait: Duration,
+    resolve_turn: usize,
     question: Option<TopicsQuestion>,
     topics_due: Option<Instant>,
     topics_asked: Option<Instant>,
@@ -72,8 +70,7 @@ impl Care {
         self.topics_due = None;
     }
 
-    /// Asks again where waiting partitions start, topic by topic, and sets those going that have an
-    /// answer.
+    /// Asks again where waiting partitions start, and sets those going that have an answer.
     pub(super) fn resolve(
         &mut self,
         consumer: &GroupConsumer,
@@ -83,28 +80,44 @@ impl Care {
         let mut ownership = lock(ownership);
         if ownership.waiting().is_empty() {
             self.resolve_wait = ASK_AGAIN;
+            self.resolve_turn = 0;
             self.next_resolve = None;
             return;
         }
         if self.next_resolve.is_some_and(|due| now < due) {
             return;
         }
-        let mut by_topic: BTreeMap<_, Vec<Wanted>> = BTreeMap::new();
-        for (id, last_topic_id) in ownership.waiting() {
-            by_topic.entry(id.topic.clone()).or_default().push(Wanted {
-                id: id.clone(),
-                last_topic_id: *last_topic_id,
-            });
-        }
-        for wanted in by_topic.into_values() {
-            let deadline = clock::now() + QUESTION_TIMEOUT;
-            match resolve::resolve(consumer, &wanted, &ownership.demands, deadline) {
-                Ok(resolved) => set_going(consumer, &mut ownership, resolved),
-                Err(error) => tracing::debug!(%error, "where partitions start is still not known"),
+        let wanted = self.whose_turn(&ownership);
+        let deadline = clock::now() + QUESTION_TIMEOUT;
+        match resolve::resolve(consumer, &wanted, &ownership.demands, deadline) {
+            Ok(resolved) => {
+                set_going(consumer, &mut ownership, resolved);
+                self.resolve_turn = 0;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "where partitions start is still not known");
+                self.resolve_turn += 1;
             }
         }
         self.next_resolve = Some(clock::now() + self.resolve_wait);
         self.resolve_wait = (self.resolve_wait * 2).clamp(ASK_AGAIN, ASK_AGAIN_AT_MOST);
+    }
+
+    /// All waiting partitions, and after a failure those of one topic after the other, so that the
+    /// trouble of one topic does not keep the others.
+    fn whose_turn(&self, ownership: &Ownership) -> Vec<Wanted> {
+        let waiting = ownership.waiting();
+        let topics: BTreeSet<&str> = waiting.keys().map(|id| &*id.topic).collect();
+        let turn = self.resolve_turn.checked_sub(1);
+        let only = turn.and_then(|turn| topics.iter().nth(turn % topics.len()).copied());
+        waiting
+            .iter()
+            .filter(|(id, _)| only.is_none_or(|topic| *id.topic == *topic))
+            .map(|(id, last_topic_id)| Wanted {
+                id: id.clone(),
+                last_topic_id: *last_topic_id,
+            })
+            .collect()
     }
 
     /// Looks at the topics: which are missing, which were made anew.
@@ -120,7 +133,7 @@ impl Care {
                 self.question = None;
                 let mut ownership = lock(ownership);
                 note_missing(&mut ownership, &states);
-                restart_made_anew(&mut ownership, &states);
+                restart_made_anew(consumer, &mut ownership, &states);
             }
             return;
         }
@@ -133,10 +146,13 @@ impl Care {
         }
         self.topics_asked = Some(now);
         self.topics_due = Some(now + TOPICS_INTERVAL);
-        let topics: Vec<String> = subscribed.iter().cloned().collect();
-        self.question = TopicsQuestion::ask(consumer, topics, TOPICS_TIMEOUT);
         if subscribed.is_empty() {
             lock(ownership).counters.missing_topics.clear();
+        }
+        let deadline = now + QUESTION_TIMEOUT;
+        match resolve::ask_for_topics(consumer, subscribed.clone(), deadline) {
+            Ok(question) => self.question = question,
+            Err(error) => tracing::debug!(%error, "no broker can be asked about topics"),
         }
     }
 
@@ -282,45 +298,65 @@ fn seat(consumer: &GroupConsumer, id: &PartitionId, offset: i64) -> KafkaResult<
 
 /// Sets every partition on its place again: librdkafka does not say which one it has stopped.
 fn reseat(consumer: &GroupConsumer, ownership: &mut Ownership) -> KafkaResult<()> {
+    let ids = ownership.all();
+    let ranges = resolve::log_ranges(consumer, &ids, clock::now() + QUESTION_TIMEOUT)?;
+    let above_end =
+        |next: i64, id: &PartitionId| ranges.get(id).is_some_and(|(_, end)| next > *end);
+    let suspects: BTreeSet<String> = ownership
+        .running()
+        .values()
+        .filter(|partition| above_end(partition.next, &partition.id))
+        .map(|partition| partition.id.topic.to_string())
+        .collect();
+    // A log that ends too early was truncated, or is another topic's by now.
+    let question = resolve::ask_for_topics(consumer, suspects, clock::now() + QUESTION_TIMEOUT)?;
+    if let Some(states) = question.and_then(|question| question.answer(QUESTION_TIMEOUT)) {
+        restart_made_anew(consumer, ownership, &states);
+    }
     let places: Vec<(u32, PartitionId, i64)> = ownership
         .running()
         .iter()
         .map(|(slot, partition)| (*slot, partition.id.clone(), partition.next))
         .collect();
-    let ids: Vec<PartitionId> = places.iter().map(|(_, id, _)| id.clone()).collect();
-    let ranges = resolve::log_ranges(consumer, &ids, clock::now() + QUESTION_TIMEOUT)?;
     for (slot, id, next) in places {
-        let Some(range) = ranges.get(&id) else {
-            continue;
-        };
-        let start = start::follow(next, *range);
-        seat(consumer, &id, start.offset)?;
-        match start.lost {
-            None => {}
-            Some(loss) if loss.cause == LossCause::Retention => {
-                ownership.count_loss(&id, loss);
-                ownership.advance(slot, start.offset);
-            }
-            // Offsets are about to come again: everything known of the partition is void.
-            Some(_) => begin_again(ownership, slot, start, range.1),
+        if let Some(range) = ranges.get(&id) {
+            let start = start::follow(next, *range);
+            seat(consumer, &id, start.offset)?;
+            go_on(consumer, ownership, slot, (start, range.1));
         }
     }
     Ok(())
 }
 
-fn begin_again(ownership: &mut Ownership, slot: u32, start: Start, log_end: i64) {
-    let Some(partition) = ownership.running().get(&slot) else {
+/// A running partition was set on where it can go on.
+fn go_on(
+    consumer: &GroupConsumer,
+    ownership: &mut Ownership,
+    slot: u32,
+    (start, log_end): (Start, i64),
+) {
+    let (Some(loss), Some(partition)) = (start.lost, ownership.running().get(&slot)) else {
         return;
     };
     let (id, note) = (partition.id.clone(), partition.note);
-    ownership.lose(&[slot]);
-    ownership.run(Resolved {
-        id,
-        start,
-        log_end,
-        committed: None,
-        note,
-    });
+    match loss.cause {
+        LossCause::Retention => {
+            ownership.count_loss(&id, loss);
+            ownership.advance(slot, start.offset);
+        }
+        // Offsets are about to come again: everything known of the partition is void.
+        LossCause::Truncation => {
+            rebalance::resume(ownership, consumer, std::slice::from_ref(&id));
+            ownership.lose(&[slot]);
+            ownership.run(Resolved {
+                id,
+                start,
+                log_end,
+                committed: None,
+                note,
+            });
+        }
+    }
 }
 
 fn note_missing(ownership: &mut Ownership, states: &TopicStates) {
@@ -340,7 +376,7 @@ fn note_missing(ownership: &mut Ownership, states: &TopicStates) {
 }
 
 /// A topic with another id is another topic: its partitions start over.
-fn restart_made_anew(ownership: &mut Ownership, states: &TopicStates) {
+fn restart_made_anew(consumer: &GroupConsumer, ownership: &mut Ownership, states: &TopicStates) {
     let anew: Vec<(u32, PartitionId, _)> = ownership
         .running()
         .iter()
@@ -352,6 +388,7 @@ fn restart_made_anew(ownership: &mut Ownership, states: &TopicStates) {
         .collect();
     for (slot, id, then) in anew {
         tracing::warn!(partition = %id, "the topic was deleted and made anew: reading it from its start");
+        rebalance::resume(ownership, consumer, std::slice::from_ref(&id));
         ownership.lose(&[slot]);
         ownership.wait(id, Some(then));
     }

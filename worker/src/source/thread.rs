@@ -33,7 +33,7 @@ const IDLE_POLL: Duration = Duration::from_millis(100);
 /// The same while a partition is paused, so that it goes on soon after it has drained.
 const PAUSED_POLL: Duration = Duration::from_millis(20);
 
-/// How long the loop waits for room before it serves the group.
+/// How long the loop waits for room at most, and how often it serves the group meanwhile.
 const STAND_BY: Duration = Duration::from_millis(50);
 
 /// How long it waits for a shard whose channel is full.
@@ -76,6 +76,7 @@ impl SourceThread {
             subscribed: BTreeSet::new(),
             next_review: clock::now(),
             next_commit_look: clock::now(),
+            next_service: clock::now(),
             thread: self,
         };
         let (end, failure) = match reader.work() {
@@ -120,6 +121,7 @@ struct Reader {
     subscribed: BTreeSet<String>,
     next_review: Instant,
     next_commit_look: Instant,
+    next_service: Instant,
 }
 
 impl Reader {
@@ -253,12 +255,13 @@ impl Reader {
             // Room there is; a shard is busy.
             bytes.wait_for_room(i64::MIN, SHARD_BUSY);
         } else {
-            let before = clock::now();
             bytes.wait_for_room(self.budget.reopens_below(), STAND_BY);
-            if clock::now().saturating_duration_since(before) < STAND_BY {
-                return Ok(());
-            }
         }
+        let now = clock::now();
+        if now < self.next_service {
+            return Ok(());
+        }
+        self.next_service = now + STAND_BY;
         let cap = self.budget.cap();
         let mut batch = Batch::default();
         for _ in 0..EVENTS_AT_ONCE {
