@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -19,7 +20,7 @@ use rdkafka::{
     metadata::{MetadataPartition, MetadataTopic},
 };
 
-use super::{CALL, Kafka, LOOK};
+use super::{CALL, Kafka, LOOK, data_directory};
 use crate::eventually;
 
 /// How long a change may take to reach every broker.
@@ -124,6 +125,25 @@ impl Kafka {
                 .error()
                 .with_context(|| format!("delete events of {topic}/{partition}"))
         })
+    }
+
+    /// The id that Kafka gave to a topic, as Kafka writes it: 16 bytes in URL-safe Base64.
+    ///
+    /// Read from the file `partition.metadata` beside the log of partition 0, so that it is Kafka's
+    /// own word and no client's.
+    ///
+    /// # Errors
+    /// When no broker has that partition.
+    pub fn topic_id(&self, topic: &str) -> Result<String> {
+        let text = (1..=self.brokers.len()).find_map(|id| {
+            let log = data_directory(&self.directory, id).join(format!("{topic}-0"));
+            fs::read_to_string(log.join("partition.metadata")).ok()
+        });
+        let text = text.with_context(|| format!("no broker has a log of {topic}/0"))?;
+        let id = text
+            .lines()
+            .find_map(|line| line.strip_prefix("topic_id: "));
+        Ok(id.context("no topic_id in partition.metadata")?.to_owned())
     }
 
     /// The partitions of a topic that have a leader, and its node id. Empty when there is no such
