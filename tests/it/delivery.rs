@@ -50,7 +50,7 @@ async fn every_format_shows_events_as_promised() -> Result<()> {
     let [batch, single, envelope, raw] = &receivers[..] else {
         anyhow::bail!("four receivers");
     };
-    let topic_id = kafka.topic_id(&scene.topic)?;
+    let topic_id = kafka.topic_id(&scene.topic).await?;
     let ids = [0, 1].map(|offset| format!("{}/0/{offset}/{topic_id}", scene.topic));
     let expected = cloud_events(&scene.topic, &ids);
 

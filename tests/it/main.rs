@@ -11,6 +11,11 @@ mod processes;
 mod receivers;
 
 // The worker.
+mod brokers;
+mod crashes;
 mod delivery;
+mod isolation;
 mod letting_go;
+mod rebalances;
 mod scene;
+mod starts;
