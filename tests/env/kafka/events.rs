@@ -8,10 +8,10 @@ use rdkafka::{
     ClientConfig,
     error::{KafkaError, RDKafkaErrorCode},
     message::{Header, OwnedHeaders},
-    producer::{DeliveryFuture, FutureProducer, FutureRecord},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
 };
 
-use super::{Kafka, SILENCE_MS};
+use super::{Kafka, LOOK, SILENCE_MS};
 
 pub(super) type Producer = FutureProducer;
 
@@ -155,6 +155,17 @@ impl Kafka {
             }
         }
         Ok(produced)
+    }
+
+    /// Lets the producer look at a topic, and returns how many partitions it sees.
+    pub(super) async fn known_to_producer(&self, topic: &str) -> Result<usize> {
+        let (producer, topic) = (self.producer.clone(), topic.to_owned());
+        tokio::task::spawn_blocking(move || {
+            let metadata = producer.client().fetch_metadata(Some(&topic), LOOK)?;
+            let topics = metadata.topics();
+            Ok(topics.first().map_or(0, |topic| topic.partitions().len()))
+        })
+        .await?
     }
 
     /// Waits for room when other callers have filled the producer's queue.

@@ -56,6 +56,8 @@ const SILENCE_MS: &str = "4000";
 /// Running brokers that form one cluster. They die with the run, or when this is dropped.
 pub struct Kafka {
     brokers: Vec<Broker>,
+    /// Holds the brokers' files, the data of broker n in [`data_directory`].
+    directory: PathBuf,
     addresses: Vec<Address>,
     files: ClientFiles,
     admin: Arc<AdminClient<DefaultClientContext>>,
@@ -127,6 +129,7 @@ impl Kafka {
             admin: Arc::new(config.create().context("make an admin client")?),
             producer: events::producer(config)?,
             brokers,
+            directory: plan.directory,
             addresses: plan.addresses,
             files: plan.files,
         })
@@ -209,6 +212,11 @@ impl Plan {
     }
 }
 
+/// Where the broker with this node id keeps its data.
+fn data_directory(directory: &Path, id: usize) -> PathBuf {
+    directory.join(format!("data-{id}"))
+}
+
 fn write_settings(
     id: usize,
     address: &Address,
@@ -221,7 +229,7 @@ fn write_settings(
         id,
         host: address.host,
         ports: address.ports,
-        data: &directory.join(format!("data-{id}")),
+        data: &data_directory(directory, id),
         identity: &identity.write(directory, &format!("kafka-{id}"))?.both,
     };
     let path = directory.join(format!("kafka-{id}.properties"));

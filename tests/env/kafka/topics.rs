@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -19,7 +20,7 @@ use rdkafka::{
     metadata::{MetadataPartition, MetadataTopic},
 };
 
-use super::{CALL, Kafka, LOOK};
+use super::{CALL, Kafka, LOOK, data_directory};
 use crate::eventually;
 
 /// How long a change may take to reach every broker.
@@ -126,6 +127,29 @@ impl Kafka {
         })
     }
 
+    /// The id that Kafka gave to a topic that has events, as Kafka writes it: 16 bytes in URL-safe
+    /// Base64.
+    ///
+    /// Read from the file `partition.metadata` beside the log of partition 0, so that it is Kafka's
+    /// own word and no client's. Brokers write that file with the first event.
+    ///
+    /// # Errors
+    /// When no broker has that file.
+    pub async fn topic_id(&self, topic: &str) -> Result<String> {
+        eventually(&format!("the id of topic {topic}"), SPREAD, async || {
+            let text = (1..=self.brokers.len()).find_map(|id| {
+                let log = data_directory(&self.directory, id).join(format!("{topic}-0"));
+                fs::read_to_string(log.join("partition.metadata")).ok()
+            });
+            let text = text.context("no broker has told it")?;
+            let id = text
+                .lines()
+                .find_map(|line| line.strip_prefix("topic_id: "));
+            Ok(id.context("no topic_id in partition.metadata")?.to_owned())
+        })
+        .await
+    }
+
     /// The partitions of a topic that have a leader, and its node id. Empty when there is no such
     /// topic.
     ///
@@ -180,6 +204,9 @@ impl Kafka {
         eventually(&what, SPREAD, async || {
             let seen = self.partitions(topic).await?;
             ensure!(seen.len() == partitions, "leaders {seen:?}");
+            // The producer refuses events for a partition that it does not know of yet.
+            let known = self.known_to_producer(topic).await?;
+            ensure!(known == partitions, "the producer knows of {known}");
             Ok(())
         })
         .await

@@ -1,0 +1,117 @@
+//! Three workers that join, leave, are killed and come back while events flow.
+//!
+//! The receivers judge: first deliveries in offset order, nothing missing, and what comes twice had
+//! come before a kill without having been committed before it.
+
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Result, ensure};
+use parcelhook_env::{check::EventId, receiver::Receiver, worker::Worker};
+
+use crate::scene::{SOON, Scene, owns};
+
+const PARTITIONS: i32 = 6;
+
+/// Shorter than the default, so that the group soon misses a worker that was killed.
+const SESSION: &str = "session.timeout.ms=6000";
+
+/// What was certain just before a worker was killed, and what had been accepted just after.
+struct Kill {
+    committed: BTreeMap<i32, Option<i64>>,
+    /// Requests up to then, by receiver.
+    requests: Vec<u64>,
+}
+
+/// The workers' scene, and what was done to them.
+struct Story<'s> {
+    scene: &'s Scene<'static>,
+    receivers: &'s [Receiver],
+    kills: Vec<Kill>,
+}
+
+impl Story<'_> {
+    async fn joins(&self) -> Result<Worker> {
+        let settings = self.scene.settings().flag("--kafka-properties", SESSION);
+        let worker = settings.start().await?;
+        owns(&worker, 1).await?;
+        Ok(worker)
+    }
+
+    async fn is_killed(&mut self, worker: Worker) -> Result<()> {
+        let committed = self.scene.committed().await?;
+        worker.kill().await?;
+        let receivers = self.receivers.iter();
+        self.kills.push(Kill {
+            committed,
+            requests: receivers.map(|receiver| receiver.count() as u64).collect(),
+        });
+        Ok(())
+    }
+
+    /// Whoever owns the partitions now delivers all that there is.
+    async fn goes_on(&self) -> Result<()> {
+        for receiver in self.receivers {
+            self.scene.caught_up(receiver).await?;
+        }
+        Ok(())
+    }
+
+    async fn told(&mut self) -> Result<()> {
+        let first = self.joins().await?;
+        self.goes_on().await?;
+        let (second, third) = tokio::try_join!(self.joins(), self.joins())?;
+        self.goes_on().await?;
+        // One leaves and another is killed before its partitions have settled.
+        assert_eq!(second.stop(SOON).await?.code(), Some(0));
+        self.is_killed(third).await?;
+        let fourth = self.joins().await?;
+        self.goes_on().await?;
+        // All that are left are killed: nobody is there to take over.
+        let fifth = self.joins().await?;
+        for worker in [first, fourth, fifth] {
+            self.is_killed(worker).await?;
+        }
+        let last = self.joins().await?;
+        self.goes_on().await?;
+        assert_eq!(last.stop(SOON).await?.code(), Some(0));
+        Ok(())
+    }
+
+    /// Whether a kill explains that an event came again after it had first come in `request`.
+    fn explains(&self, receiver: usize, event: &EventId, request: u64) -> bool {
+        self.kills.iter().any(|kill| {
+            let committed = kill.committed[&event.partition];
+            request < kill.requests[receiver] && committed.is_none_or(|next| event.offset >= next)
+        })
+    }
+}
+
+#[tokio::test]
+async fn three_workers_that_come_and_go_and_die_lose_nothing_and_keep_the_order() -> Result<()> {
+    let scene = Scene::new("crashes", usize::try_from(PARTITIONS)?).await?;
+    let receivers = [scene.receiver("one")?, scene.receiver("two")?];
+    let mut story = Story {
+        scene: &scene,
+        receivers: &receivers,
+        kills: Vec::new(),
+    };
+    scene.while_events_flow(PARTITIONS, story.told()).await?;
+
+    let _survivor = scene.worker().await?;
+    for (number, receiver) in receivers.iter().enumerate() {
+        scene.caught_up(receiver).await?.kept()?;
+        let mut first: HashMap<EventId, u64> = HashMap::new();
+        for transaction in receiver.accepted()? {
+            for event in transaction.events {
+                let request = *first.entry(event.clone()).or_insert(transaction.request);
+                let again = request != transaction.request;
+                ensure!(
+                    !again || story.explains(number, &event, request),
+                    "{event:?} came in request {request} and again in {} without a kill",
+                    transaction.request
+                );
+            }
+        }
+    }
+    scene.all_committed().await
+}

@@ -1,0 +1,229 @@
+//! What a test of the worker needs around it: a topic and a worker group that no other test has, a
+//! directory of targets, and the record of all that was produced.
+//!
+//! Every wait is for a thing itself and is bounded by [`SOON`], which is far longer than any of them
+//! takes on a loaded machine.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::PathBuf,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use parcelhook_env::{
+    check::{Expected, Verdict},
+    directories, eventually,
+    kafka::{Access, Event, Kafka, Produced},
+    receiver::Receiver,
+    worker::{Settings, Worker},
+};
+use serde_json::{Value, json};
+
+/// Longer than anything that is awaited takes.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// The pause between two portions of flowing events. It sets the load and decides nothing.
+const PORTIONS: Duration = Duration::from_millis(40);
+
+/// One worker group with its topic.
+pub(crate) struct Scene<'k> {
+    pub(crate) kafka: &'k Kafka,
+    /// Also the worker group's name, so no two tests share a consumer group.
+    pub(crate) topic: String,
+    targets: PathBuf,
+    produced: Mutex<Produced>,
+}
+
+impl Scene<'static> {
+    /// A scene on the shared broker.
+    pub(crate) async fn new(name: &str, partitions: usize) -> Result<Self> {
+        Scene::on(Kafka::shared().await?, name, partitions, &[]).await
+    }
+}
+
+impl<'k> Scene<'k> {
+    /// A scene on `kafka`; `config` holds properties of the topic.
+    pub(crate) async fn on(
+        kafka: &'k Kafka,
+        name: &str,
+        partitions: usize,
+        config: &[(&str, &str)],
+    ) -> Result<Self> {
+        Ok(Self {
+            kafka,
+            topic: kafka.create_topic(name, partitions, config).await?,
+            targets: directories::fresh("targets")?,
+            produced: Mutex::default(),
+        })
+    }
+
+    /// Writes the manifest of target `name`: all events of the topic from its beginning, as `Json`,
+    /// unless the fields of `spec` say otherwise.
+    pub(crate) fn target(&self, name: &str, url: &str, spec: &Value) -> Result<()> {
+        let mut manifest = json!({
+            "apiVersion": "parcelhook.dev/v1alpha1",
+            "kind": "DeliveryTarget",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {
+                "workerGroup": self.topic,
+                "sources": [{"topic": self.topic}],
+                "startFrom": "Earliest",
+                "endpoint": {"url": url},
+                "format": "Json",
+                "retry": {"initialBackoff": "100ms", "maxBackoff": "1s"},
+            },
+        });
+        for (field, value) in spec.as_object().context("a spec is an object")? {
+            manifest["spec"][field] = value.clone();
+        }
+        // By rename, so that a running worker never reads half of it.
+        let written = self.targets.join(format!(".{name}.json"));
+        fs::write(&written, manifest.to_string())?;
+        fs::rename(&written, self.targets.join(format!("{name}.json")))?;
+        Ok(())
+    }
+
+    /// A receiver, and a target that sends all events to it.
+    pub(crate) fn receiver(&self, name: &str) -> Result<Receiver> {
+        let receiver = Receiver::builder().compact().start()?;
+        self.target(name, &receiver.url("/"), &json!({}))?;
+        Ok(receiver)
+    }
+
+    /// The settings of one more worker of the group.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings::new(
+            env!("CARGO_BIN_EXE_worker-under-test"),
+            &self.kafka.bootstrap(Access::Plaintext),
+            &self.topic,
+            &self.targets,
+        )
+    }
+
+    /// Starts one more worker of the group.
+    pub(crate) async fn worker(&self) -> Result<Worker> {
+        self.settings().start().await
+    }
+
+    /// Produces and remembers what was produced.
+    pub(crate) async fn produce(
+        &self,
+        events: impl IntoIterator<Item = Event>,
+    ) -> Result<Produced> {
+        let produced = self.kafka.produce(&self.topic, events).await?;
+        self.produced().extend(produced.clone());
+        Ok(produced)
+    }
+
+    /// Produces `count` small events to each of the partitions 0 to `partitions` − 1.
+    pub(crate) async fn produce_to_each(&self, partitions: i32, count: usize) -> Result<Produced> {
+        let events = (0..count).flat_map(|n| {
+            (0..partitions).map(move |partition| Event::new(format!("{{\"n\":{n}}}")).to(partition))
+        });
+        self.produce(events).await
+    }
+
+    /// Produces to every partition, portion after portion, until `story` has come to its end.
+    pub(crate) async fn while_events_flow<T>(
+        &self,
+        partitions: i32,
+        story: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let ended = AtomicBool::new(false);
+        let flow = async {
+            while !ended.load(Ordering::Relaxed) {
+                self.produce_to_each(partitions, 4).await?;
+                tokio::time::sleep(PORTIONS).await;
+            }
+            anyhow::Ok(())
+        };
+        let story = async {
+            let told = story.await;
+            ended.store(true, Ordering::Relaxed);
+            told
+        };
+        let (flown, told) = tokio::join!(flow, story);
+        let told = told?;
+        flown?;
+        Ok(told)
+    }
+
+    /// All that was produced so far.
+    pub(crate) fn expected(&self) -> Expected {
+        let mut expected = Expected::default();
+        expected.add_produced(&self.topic, &self.produced());
+        expected
+    }
+
+    /// Waits until `receiver` has accepted everything that was produced before this call.
+    pub(crate) async fn caught_up(&self, receiver: &Receiver) -> Result<Verdict> {
+        delivered(receiver, &self.expected()).await
+    }
+
+    /// What the group has committed, by partition.
+    pub(crate) async fn committed(&self) -> Result<BTreeMap<i32, Option<i64>>> {
+        let group = format!("parcelhook.default.{}", self.topic);
+        self.kafka.committed(&group, &self.topic).await
+    }
+
+    /// Waits until the group has committed everything up to the ends of the logs.
+    pub(crate) async fn all_committed(&self) -> Result<()> {
+        let ends = self.kafka.ends(&self.topic).await?;
+        eventually("all events committed", SOON, async || {
+            let committed = self.committed().await?;
+            let all = ends.iter().all(|(id, end)| committed[id] == Some(*end));
+            ensure!(all, "committed {committed:?} of {ends:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    fn produced(&self) -> MutexGuard<'_, Produced> {
+        self.produced.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until `receiver` has accepted all of `expected`.
+pub(crate) async fn delivered(receiver: &Receiver, expected: &Expected) -> Result<Verdict> {
+    eventually("all events delivered", SOON, async || {
+        let verdict = expected.compare(&receiver.accepted()?);
+        ensure!(verdict.delivered == expected.events(), "{verdict}");
+        Ok(verdict)
+    })
+    .await
+}
+
+/// How many partitions a worker owns.
+pub(crate) async fn owned(worker: &Worker) -> Result<usize> {
+    let page = worker.targets().await?;
+    let partitions = page["source"]["partitions"].as_array();
+    Ok(partitions.context("no partitions on the page")?.len())
+}
+
+/// Waits until a worker owns this many partitions or more.
+pub(crate) async fn owns(worker: &Worker, at_least: usize) -> Result<()> {
+    let what = format!("{at_least} partitions of worker {}", worker.process().pid());
+    eventually(&what, SOON, async || {
+        let owned = owned(worker).await?;
+        ensure!(owned >= at_least, "owns {owned}");
+        Ok(())
+    })
+    .await
+    .with_context(|| worker.process().tail())
+}
+
+/// One target on a worker's page.
+pub(crate) async fn shown(worker: &Worker, target: &str) -> Result<Value> {
+    let page = worker.targets().await?;
+    let targets = page["targets"].as_array().context("no targets")?;
+    let found = targets.iter().find(|shown| shown["name"] == target);
+    found
+        .cloned()
+        .with_context(|| format!("no target {target}"))
+}
