@@ -4,7 +4,11 @@
 //! does what it says.
 
 mod cluster;
+mod configuration;
 mod hostile;
+mod hostile_targets;
 mod kafka;
 mod processes;
 mod receivers;
+mod site;
+mod tls;
