@@ -165,13 +165,6 @@ impl Manifest {
         self
     }
 
-    /// Takes a field of `spec` away.
-    pub(crate) fn without(mut self, parent: &str, field: &str) -> Self {
-        let parent = self.0.pointer_mut(parent).and_then(Value::as_object_mut);
-        parent.and_then(|parent| parent.remove(field));
-        self
-    }
-
     /// Its text, JSON, which is YAML too.
     pub(crate) fn text(&self) -> String {
         self.0.to_string()
