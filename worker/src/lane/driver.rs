@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::LaneKey;
 use super::request::Sent;
 use super::shard::{Launch, Shard};
+use crate::background::{Cause, waiting};
 use crate::clock;
 use crate::delivery::{Attempt, Deliver};
 use crate::report::TargetReport;
@@ -169,6 +170,7 @@ async fn attempt<D: Deliver>(deliver: Rc<D>, launch: Launch<D::Prepared>) -> End
     } = launch;
     let span = sent.span.span().clone();
     let attempt = deliver.attempt(&prepared, request).instrument(span);
+    let attempt = waiting(Cause::Http, attempt);
     let attempt = Abortable::new(attempt, registration).await;
     Ended { key, sent, attempt }
 }

@@ -24,6 +24,7 @@ use super::inbox::WorkerBytes;
 use super::rebalance::{GroupConsumer, SharedOwnership, apply, lock};
 use super::take::Batch;
 use super::{Command, SourceConfig, SourceError, Subscription, client, ffi};
+use crate::background::{Cause, blocked};
 use crate::clock;
 use crate::report::PartitionReport;
 
@@ -222,16 +223,16 @@ impl Reader {
     }
 
     /// Waits for records and hands one wake-up's worth to the shards.
-    fn read(&mut self, mut wait: Duration) -> Result<(), SourceError> {
+    fn read(&mut self, wait: Duration) -> Result<(), SourceError> {
         let room = self.budget.room(self.thread.bytes.total());
         let cap = self.budget.cap();
         let mut batch = Batch::default();
         let mut errors = Vec::new();
         // After an event of the group `poll` returns nothing, so no record of a batch is older than
         // the last rebalance.
-        while let Some(polled) = self.consumer.poll(wait) {
-            wait = Duration::ZERO;
-            match polled {
+        let mut polled = blocked(Cause::Fetch, || self.consumer.poll(wait));
+        while let Some(next) = polled.take() {
+            match next {
                 Ok(message) => batch.take(&message, |topic, partition| {
                     lock(&self.thread.ownership).place(topic, partition, cap)
                 }),
@@ -241,6 +242,7 @@ impl Reader {
                 self.next_review = clock::now();
                 break;
             }
+            polled = self.consumer.poll(Duration::ZERO);
         }
         self.hand_over(batch);
         errors.into_iter().try_for_each(|error| self.heed(error))
@@ -253,9 +255,10 @@ impl Reader {
         let bytes = &self.thread.bytes;
         if gate_is_open {
             // Room there is; a shard is busy.
-            bytes.wait_for_room(i64::MIN, SHARD_BUSY);
+            blocked(Cause::Permit, || bytes.wait_for_room(i64::MIN, SHARD_BUSY));
         } else {
-            bytes.wait_for_room(self.budget.reopens_below(), STAND_BY);
+            let below = self.budget.reopens_below();
+            blocked(Cause::Permit, || bytes.wait_for_room(below, STAND_BY));
         }
         let now = clock::now();
         if now < self.next_service {
