@@ -32,6 +32,9 @@ const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 /// How often topics are looked at: a topic that was made anew is noticed this late.
 const TOPICS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The same while a topic is missing: somebody is about to make it.
+const MISSING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Least time between two looks at the topics, whatever asks for them.
 const TOPICS_SOONEST: Duration = Duration::from_secs(2);
 
@@ -133,6 +136,9 @@ impl Care {
                 self.question = None;
                 let mut ownership = lock(ownership);
                 note_missing(&mut ownership, &states);
+                if !ownership.counters.missing_topics.is_empty() {
+                    self.topics_due = Some(now + MISSING_INTERVAL);
+                }
                 restart_made_anew(consumer, &mut ownership, &states);
             }
             return;
