@@ -1,4 +1,4 @@
-//! Three workers that join, leave, are killed and come back while events flow.
+//! Workers that join, leave, are killed or frozen, and come back while events flow.
 //!
 //! The receivers judge: first deliveries in offset order, nothing missing, and what comes twice had
 //! come before a kill without having been committed before it.
@@ -31,10 +31,7 @@ struct Story<'s> {
 
 impl Story<'_> {
     async fn joins(&self) -> Result<Worker> {
-        let settings = self.scene.settings().flag("--kafka-properties", SESSION);
-        let worker = settings.start().await?;
-        owns(&worker, 1).await?;
-        Ok(worker)
+        joins(self.scene).await
     }
 
     async fn is_killed(&mut self, worker: Worker) -> Result<()> {
@@ -86,6 +83,14 @@ impl Story<'_> {
     }
 }
 
+/// Starts a worker and waits until it has partitions.
+async fn joins(scene: &Scene<'_>) -> Result<Worker> {
+    let settings = scene.settings().flag("--kafka-properties", SESSION);
+    let worker = settings.start().await?;
+    owns(&worker, 1).await?;
+    Ok(worker)
+}
+
 #[tokio::test]
 async fn three_workers_that_come_and_go_and_die_lose_nothing_and_keep_the_order() -> Result<()> {
     let scene = Scene::new("crashes", usize::try_from(PARTITIONS)?).await?;
@@ -95,7 +100,8 @@ async fn three_workers_that_come_and_go_and_die_lose_nothing_and_keep_the_order(
         receivers: &receivers,
         kills: Vec::new(),
     };
-    scene.while_events_flow(PARTITIONS, story.told()).await?;
+    let told = Box::pin(story.told());
+    scene.while_events_flow(PARTITIONS, told).await?;
 
     let _survivor = scene.worker().await?;
     for (number, receiver) in receivers.iter().enumerate() {
@@ -112,6 +118,30 @@ async fn three_workers_that_come_and_go_and_die_lose_nothing_and_keep_the_order(
                 );
             }
         }
+    }
+    scene.all_committed().await
+}
+
+#[tokio::test]
+async fn a_worker_that_was_frozen_and_replaced_gives_way_and_joins_again() -> Result<()> {
+    let scene = Scene::new("frozen", 2).await?;
+    let receiver = scene.receiver("all")?;
+    let (one, other) = tokio::try_join!(joins(&scene), joins(&scene))?;
+    let story = async {
+        scene.caught_up(&receiver).await?;
+        one.process().pause()?;
+        owns(&other, 2).await?;
+        scene.caught_up(&receiver).await?;
+
+        one.process().resume()?;
+        one.process().says("the assignment was lost", SOON).await?;
+        owns(&one, 1).await?;
+        scene.caught_up(&receiver).await
+    };
+    scene.while_events_flow(2, story).await?;
+    scene.caught_up(&receiver).await?.kept()?;
+    for worker in [one, other] {
+        assert_eq!(worker.stop(SOON).await?.code(), Some(0));
     }
     scene.all_committed().await
 }

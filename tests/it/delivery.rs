@@ -14,13 +14,20 @@ use serde_json::{Value, json};
 use crate::scene::{SOON, Scene, delivered, shown};
 
 #[tokio::test]
-async fn events_are_delivered_in_order_and_committed() -> Result<()> {
+async fn events_are_delivered_in_order_singly_and_in_batches_and_committed() -> Result<()> {
     let scene = Scene::new("in-order", 3).await?;
-    let receiver = scene.receiver("all")?;
+    let batches = scene.receiver("batches")?;
+    let singles = Receiver::builder().compact().start()?;
+    let one_by_one = json!({"format": "CloudEvents"});
+    scene.target("singles", &singles.url("/"), &one_by_one)?;
     scene.produce_to_each(3, 200).await?;
     let _worker = scene.worker().await?;
     scene.produce_to_each(3, 200).await?;
-    scene.caught_up(&receiver).await?.kept_exactly_once()?;
+    for receiver in [&batches, &singles] {
+        scene.caught_up(receiver).await?.kept_exactly_once()?;
+    }
+    assert_eq!(singles.count(), 1_200);
+    assert!(batches.count() < 1_200, "{}", batches.count());
     scene.all_committed().await
 }
 

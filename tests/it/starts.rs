@@ -7,7 +7,7 @@ use parcelhook_env::{
     check::Expected,
     eventually,
     kafka::{Event, Produced},
-    receiver::Receiver,
+    receiver::{Answer, Gate, Receiver},
     worker::Settings,
 };
 use serde_json::json;
@@ -126,6 +126,50 @@ async fn what_retention_took_unread_is_counted_and_the_rest_delivered() -> Resul
     let lost = metrics.sum("parcelhook_worker_events_lost_total", &cause);
     assert_eq!(lost, Some(7.0));
     worker.process().says("events were lost", SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_retention_took_from_a_target_that_stood_is_counted_and_the_rest_delivered()
+-> Result<()> {
+    const EVENTS: i64 = 60;
+    let scene = Scene::new("stood", 1).await?;
+    let receiver = scene.receiver("slow")?;
+    let gate = Gate::new();
+    receiver.answer(Answer::ok().behind(&gate));
+    // Room for a fraction of the events, in the worker and in librdkafka.
+    let worker = scene
+        .settings()
+        .flag("--byte-budget", "1Mi")
+        .flag("--kafka-properties", "queued.max.messages.kbytes=64")
+        .start()
+        .await?;
+    let large = || Event::new(vec![b'x'; 100_000]).to(0);
+    scene.produce((0..EVENTS).map(|_| large())).await?;
+    eventually("a full worker", SOON, async || {
+        let read = worker.targets().await?["source"]["recordsRead"].clone();
+        ensure!(read.as_i64() >= Some(8), "read {read}");
+        Ok(())
+    })
+    .await?;
+    scene
+        .kafka
+        .delete_records(&scene.topic, 0, EVENTS - 2)
+        .await?;
+    gate.open();
+    scene.all_committed().await?;
+
+    let accepted = receiver.accepted()?;
+    let offsets = accepted.iter().flat_map(|sent| &sent.events);
+    let offsets: Vec<i64> = offsets.map(|event| event.offset).collect();
+    assert!(offsets.is_sorted_by(|one, next| one < next), "{offsets:?}");
+    assert!(offsets.ends_with(&[EVENTS - 2, EVENTS - 1]), "{offsets:?}");
+    let cause = [("cause", "retention")];
+    let metrics = worker.metrics().await?;
+    let lost = metrics.sum("parcelhook_worker_events_lost_total", &cause);
+    let missing = EVENTS - i64::try_from(offsets.len())?;
+    assert!(missing > 0, "everything was delivered");
+    assert_eq!(lost, Some(missing as f64), "delivered {offsets:?}");
     Ok(())
 }
 
