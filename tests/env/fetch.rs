@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use http::{Request, StatusCode, header::{ACCEPT, HOST}};
+use http::{
+    Request, StatusCode,
+    header::{ACCEPT, HOST},
+};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
