@@ -316,22 +316,30 @@ async fn no_secret_is_in_what_check_and_a_wrong_configuration_say() -> Result<()
     );
     cast.secrets
         .insert("property", "frabjous-day-property".to_owned());
-    let refused = worker(&site, "text", "trace")?
+    let refused = |settings: Settings| {
+        let secrets = &cast.secrets;
+        async move {
+            let process = settings.launch()?;
+            let status = process.ended(SOON).await?;
+            assert_eq!(status.code(), Some(2), "{}", process.tail());
+            let said = process.stdout().text()? + &process.stderr().text()?;
+            search(secrets, "what a refusal says", &said);
+            anyhow::Ok(said)
+        }
+    };
+    let in_properties = worker(&site, "text", "trace")?
         .env("PARCELHOOK_KAFKA_SASL_PASSWORD", "callooh-callay-88")
         .flag("--kafka-properties", "sasl.password=frabjous-day-property")
         .flag(
             "--kafka-properties",
             "session.timeout.ms=frabjous-day-property",
-        )
-        .flag("--kafka-sasl-password", "callooh-callay-88")
-        .launch()?;
-    assert_eq!(
-        refused.ended(SOON).await?.code(),
-        Some(2),
-        "{}",
-        refused.tail()
-    );
-    let said = refused.stdout().text()? + &refused.stderr().text()?;
-    search(&cast.secrets, "what a refusal says", &said);
+        );
+    let said = refused(in_properties).await?;
+    assert!(said.contains("use kafka.sasl"), "{said}");
+    assert!(said.contains("session.timeout.ms"), "{said}");
+    // A flag that is not there is refused without its value.
+    let on_the_command_line =
+        worker(&site, "text", "trace")?.flag("--kafka-sasl-password", "callooh-callay-88");
+    refused(on_the_command_line).await?;
     Ok(())
 }
