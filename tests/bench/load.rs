@@ -1,0 +1,87 @@
+//! What is delivered in a scenario: topics full of events that tell where they come from.
+//!
+//! Every value begins with a mark: the numbers of its topic and partition, and its number within
+//! the partition. The receiver reads the marks in whatever body they come, so that loss and order
+//! are checked in the same way for every arm.
+
+use anyhow::{Context as _, Result};
+use parcelhook_env::kafka::{Event, Kafka};
+
+/// What stands before the three numbers of a mark. No format of the worker has it in an envelope.
+pub(crate) const MARK: &[u8] = br#"{"event":""#;
+
+/// Random letters that values are filled from.
+const LETTERS: usize = 64 * 1024;
+
+/// The size of a load.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+pub(crate) struct Shape {
+    /// Topics.
+    pub(crate) topics: usize,
+    /// Partitions of each topic.
+    pub(crate) partitions: usize,
+    /// Events in all topics together.
+    pub(crate) events: u64,
+    /// Bytes of each value: JSON, exactly this long.
+    pub(crate) event_bytes: usize,
+}
+
+/// Topics that hold a load.
+#[derive(Debug)]
+pub(crate) struct Load {
+    /// Their names.
+    pub(crate) topics: Vec<String>,
+    /// How much is in them.
+    pub(crate) shape: Shape,
+}
+
+impl Load {
+    /// Makes the topics and fills them: event by event over all topics, then over all partitions,
+    /// so that every partition has as many.
+    pub(crate) async fn produce(kafka: &Kafka, shape: Shape, seed: u64) -> Result<Self> {
+        let mut topics = Vec::with_capacity(shape.topics);
+        for _ in 0..shape.topics {
+            topics.push(kafka.create_topic("bench", shape.partitions, &[]).await?);
+        }
+        let mut random = fastrand::Rng::with_seed(seed);
+        let letters: Vec<u8> = (0..LETTERS).map(|_| random.lowercase() as u8).collect();
+        for (number, topic) in (0u64..).zip(&topics) {
+            let stride = shape.topics as u64;
+            let events = (0u64..)
+                .take_while(|index| index * stride + number < shape.events)
+                .map(|index| {
+                    let partition = index % shape.partitions as u64;
+                    let offset = index / shape.partitions as u64;
+                    let mark = format!("{number}/{partition}/{offset}");
+                    let value = value(&mark, shape.event_bytes, &letters, &mut random);
+                    Event::new(value).to(i32::try_from(partition).unwrap_or(i32::MAX))
+                });
+            let produced = kafka.produce(topic, events).await;
+            produced.context("fill the topics")?;
+        }
+        Ok(Self { topics, shape })
+    }
+
+    /// Removes the topics, for the sake of the disk.
+    pub(crate) async fn delete(&self, kafka: &Kafka) -> Result<()> {
+        for topic in &self.topics {
+            kafka.delete_topic(topic).await?;
+        }
+        Ok(())
+    }
+}
+
+/// `{"event":"<mark>","text":"…"}`, filled up to `bytes`.
+fn value(mark: &str, bytes: usize, letters: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
+    const END: &[u8] = br#""}"#;
+    let mut value = Vec::with_capacity(bytes);
+    value.extend_from_slice(MARK);
+    value.extend_from_slice(mark.as_bytes());
+    value.extend_from_slice(br#"","text":""#);
+    let wanted = bytes.saturating_sub(value.len() + END.len());
+    let length = wanted.min(letters.len());
+    let start = random.usize(..=letters.len() - length);
+    value.extend_from_slice(&letters[start..start + length]);
+    value.extend_from_slice(END);
+    value
+}

@@ -1,0 +1,94 @@
+//! The worker's directory of targets, as a scenario needs it.
+
+use std::{fs, net::SocketAddr, path::PathBuf};
+
+use anyhow::{Context as _, Result};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use parcelhook_env::directories;
+use serde_json::json;
+
+use crate::arm::SIGNING_KEY;
+
+/// The name of the Secret that holds the signing key, and of its key.
+const SECRET: (&str, &str) = ("bench", "signing-key");
+
+/// A body format of the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// One event a request.
+    CloudEvents,
+    /// Up to 100 events a request.
+    Json,
+}
+
+impl Format {
+    fn name(self) -> &'static str {
+        match self {
+            Self::CloudEvents => "CloudEvents",
+            Self::Json => "Json",
+        }
+    }
+}
+
+/// Directories that a worker is started with.
+#[derive(Debug)]
+pub(crate) struct Manifests {
+    /// Its targets.
+    pub(crate) targets: PathBuf,
+    /// Their Secrets.
+    pub(crate) secrets: PathBuf,
+}
+
+impl Manifests {
+    /// `targets` targets of worker group `group`, with signatures, each with one of `topics` in turn, whose webhooks are
+    /// `http://receiver/0`, `http://receiver/1`, ….
+    pub(crate) fn write(
+        group: &str,
+        targets: usize,
+        topics: &[String],
+        format: Format,
+        receiver: SocketAddr,
+    ) -> Result<Self> {
+        let root = directories::fresh("targets")?;
+        let manifests = Self {
+            targets: root.join("targets"),
+            secrets: root.join("secrets"),
+        };
+        let (secret, key) = SECRET;
+        let secret = manifests.secrets.join(secret);
+        for directory in [&manifests.targets, &secret] {
+            fs::create_dir_all(directory)
+                .with_context(|| format!("make {}", directory.display()))?;
+        }
+        let signing_key = format!("whsec_{}", BASE64.encode(SIGNING_KEY));
+        write(secret.join(key), &signing_key)?;
+        for (number, topic) in (0..targets).zip(topics.iter().cycle()) {
+            let url = format!("http://{receiver}/{number}");
+            let manifest = manifest(&format!("target-{number}"), group, topic, format, &url);
+            let path = manifests.targets.join(format!("target-{number}.json"));
+            write(path, &manifest.to_string())?;
+        }
+        Ok(manifests)
+    }
+}
+
+fn manifest(name: &str, group: &str, topic: &str, format: Format, url: &str) -> serde_json::Value {
+    let (secret, key) = SECRET;
+    json!({
+        "apiVersion": "parcelhook.dev/v1alpha1",
+        "kind": "DeliveryTarget",
+        "metadata": { "name": name },
+        "spec": {
+            "workerGroup": group,
+            "sources": [{ "topic": topic }],
+            "startFrom": "Earliest",
+            "endpoint": { "url": url },
+            "signing": { "keySecretRefs": [{ "name": secret, "key": key }] },
+            "format": format.name(),
+        },
+    })
+}
+
+fn write(path: PathBuf, text: &str) -> Result<()> {
+    fs::write(&path, text).with_context(|| format!("write {}", path.display()))
+}

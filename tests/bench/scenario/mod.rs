@@ -1,0 +1,58 @@
+//! The scenarios: what is delivered by whom, and the figures to reach.
+
+mod compare;
+mod idle;
+mod latency;
+mod memory;
+mod stage;
+
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+
+use self::stage::Stage;
+use crate::{Options, report::Report};
+
+/// What can be measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// One event a request, beside the loops.
+    Singles,
+    /// A hundred events a request, beside merely reading.
+    Batches,
+    /// The most memory, with one target and with a thousand.
+    Memory,
+    /// CPU time when nothing happens.
+    Idle,
+    /// Throughput when the receiver takes 100 ms.
+    Latency,
+}
+
+/// Measures what `options` ask for.
+///
+/// # Errors
+/// When something cannot be started or stands still. A figure that is not reached is none.
+pub(crate) fn measure(options: &Options) -> Result<()> {
+    let runtime = tokio::runtime::Runtime::new().context("make a runtime")?;
+    runtime.block_on(async {
+        let stage = Stage::new(options).await?;
+        let mut report = Report::default();
+        let chosen = match options.scenarios.as_slice() {
+            [] => Scenario::value_variants(),
+            named => named,
+        };
+        for scenario in chosen {
+            match scenario {
+                Scenario::Singles => compare::singles(&stage, &mut report).await,
+                Scenario::Batches => compare::batches(&stage, &mut report).await,
+                Scenario::Memory => memory::measure(&stage, &mut report).await,
+                Scenario::Idle => idle::measure(&stage, &mut report).await,
+                Scenario::Latency => latency::measure(&stage, &mut report).await,
+            }
+            .with_context(|| format!("scenario {scenario:?}"))?;
+        }
+        match &options.json {
+            Some(path) => report.write(path),
+            None => Ok(()),
+        }
+    })
+}

@@ -1,0 +1,132 @@
+//! What all scenarios stand on: Kafka, the worker's executable, and one run of one arm.
+
+use std::{
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result};
+use parcelhook_env::{
+    kafka::{Access, Kafka},
+    process::Process,
+    worker,
+};
+
+use crate::{
+    Options,
+    arm::{self, Arm, READ, Task, WorkerBinary},
+    load::{Load, Shape},
+    manifest::{Format, Manifests},
+    measure::{self, Run},
+    receiver::Receiver,
+};
+
+/// How a run is set up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Setting {
+    /// The worker's targets.
+    pub(crate) targets: usize,
+    /// The worker's body format.
+    pub(crate) format: Format,
+    /// How long the receiver takes to answer.
+    pub(crate) delay: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Stage<'a> {
+    pub(crate) kafka: &'static Kafka,
+    pub(crate) options: &'a Options,
+    bootstrap: String,
+    worker: WorkerBinary,
+}
+
+impl<'a> Stage<'a> {
+    /// Starts Kafka.
+    pub(crate) async fn new(options: &'a Options) -> Result<Self> {
+        let kafka = Kafka::shared().await?;
+        Ok(Self {
+            kafka,
+            options,
+            bootstrap: kafka.bootstrap(Access::Plaintext),
+            worker: WorkerBinary::new(options.worker.clone())?,
+        })
+    }
+
+    /// Makes topics of this shape, with the number of events that was asked for.
+    pub(crate) async fn load(&self, mut shape: Shape) -> Result<Load> {
+        shape.events = match (shape.events, self.options.events) {
+            (0, _) => 0,
+            (own, asked) => asked.unwrap_or(own),
+        };
+        Load::produce(self.kafka, shape, self.options.seed).await
+    }
+
+    /// A worker that has never run before.
+    pub(crate) fn worker(
+        &self,
+        load: &Load,
+        setting: Setting,
+        receiver: &Receiver,
+    ) -> Result<worker::Settings> {
+        let group = group();
+        let manifests = Manifests::write(
+            &group,
+            setting.targets,
+            &load.topics,
+            setting.format,
+            receiver.address(),
+        )?;
+        Ok(self.worker.settings(&self.bootstrap, &group, &manifests))
+    }
+
+    /// Runs `arm` over all events of `load`, from its start.
+    pub(crate) async fn run(&self, arm: Arm, load: &Load, setting: Setting) -> Result<Run> {
+        let receiver = Receiver::start(load.shape, setting.delay).await?;
+        let process = match arm {
+            Arm::Worker => self.worker(load, setting, &receiver)?.launch()?,
+            Arm::Naive | Arm::NaiveSigned | Arm::Hyper | Arm::Reading => {
+                let topic = load.topics.first().context("no topic")?;
+                let address = receiver.address();
+                arm::start_loop(&Task::new(arm, &self.bootstrap, &group(), topic, address))?
+            }
+        };
+        if arm == Arm::Reading {
+            let seen = async || read(&process);
+            return measure::follow(&process, load.shape.events, seen).await;
+        }
+        let seen = async || Ok(receiver.counts().await?.events);
+        let expected = expected(load.shape, setting.targets);
+        let run = measure::follow(&process, expected, seen).await?;
+        Ok(Run {
+            counts: Some(receiver.counts().await?),
+            ..run
+        })
+    }
+}
+
+/// Deliveries that are due when target `n` has topic `n` modulo the number of topics.
+fn expected(shape: Shape, targets: usize) -> u64 {
+    let topics = shape.topics as u64;
+    (0..targets as u64)
+        .map(|target| {
+            let number = target % topics;
+            shape.events / topics + u64::from(number < shape.events % topics)
+        })
+        .sum()
+}
+
+/// How many events the reading arm says that it has read.
+fn read(process: &Process) -> Result<u64> {
+    let last = process.stdout().tail(1);
+    match last.strip_prefix(READ) {
+        Some(number) => number.parse().context("read the arm's output"),
+        None => Ok(0),
+    }
+}
+
+/// A consumer group that has never read.
+fn group() -> String {
+    static GIVEN: AtomicU32 = AtomicU32::new(0);
+    format!("bench-{}", GIVEN.fetch_add(1, Ordering::Relaxed))
+}
