@@ -7,7 +7,7 @@ use std::time::Duration;
 use parcelhook_crds::secret::Secret;
 
 /// Properties with a better default for this worker than librdkafka's own. A user may change them.
-pub(super) const DEFAULTS: [(&str, &str); 10] = [
+pub const DEFAULTS: [(&str, &str); 12] = [
     // Shown in the brokers' logs, metrics and quotas.
     ("client.id", "parcelhook-worker"),
     // How long the partitions of a killed worker stand still. The 45 s of newer clients is too long
@@ -32,21 +32,11 @@ pub(super) const DEFAULTS: [(&str, &str); 10] = [
     ("fetch.max.bytes", "4194304"),
     // A connection that a firewall forgot is found out by the kernel, not by the next request.
     ("socket.keepalive.enable", "true"),
-];
-
-/// Properties that the delivery protocol rests on. Nobody changes them.
-pub(super) const FIXED: [(&str, &str); 6] = [
-    // Only the ledger knows what was delivered; librdkafka would commit what was merely read.
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    // A lost position is decided on and told, never reset in silence.
-    ("auto.offset.reset", "error"),
-    // A rebalance stops only the partitions that move; the rebalance callback is written for it.
-    ("partition.assignment.strategy", "cooperative-sticky"),
-    // A topic name with a typing error must not become a topic.
-    ("allow.auto.create.topics", "false"),
-    // The end of a partition is no event; the source loop would have to skip it.
-    ("enable.partition.eof", "false"),
+    // How long a broker may hold an empty fetch back. Questions to that broker wait behind it, so a
+    // longer time makes taking over slower; the default is 500.
+    ("fetch.wait.max.ms", "200"),
+    // Brokers close idle connections; that is no news.
+    ("log.connection.close", "false"),
 ];
 
 const SESSION_TIMEOUT: &str = "session.timeout.ms";
@@ -152,9 +142,6 @@ impl Kafka {
         }
         for (name, value) in &self.properties {
             set(name, &String::from_utf8_lossy(value.expose()));
-        }
-        for (name, value) in FIXED {
-            set(name, value);
         }
         set("group.id", group);
         set("bootstrap.servers", &self.bootstrap_servers.join(","));

@@ -35,7 +35,7 @@ pub use crate::telemetry::logs::LogFormat;
 pub use cli::{Cli, Command, DevOptions, Options};
 pub use exit::Exit;
 pub use fault::{Fault, Faults, Origin};
-pub use kafka::{Identity, Kafka, Sasl, SaslMechanism, Tls};
+pub use kafka::{DEFAULTS as KAFKA_DEFAULTS, Identity, Kafka, Sasl, SaslMechanism, Tls};
 pub use layers::Environment;
 
 /// The configuration of a worker. Everything is valid and in the unit the worker uses. `Debug` shows

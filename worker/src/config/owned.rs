@@ -6,7 +6,11 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaConfRes;
 
 /// Properties that are refused, with what to do instead or why.
-const REFUSED: [(&[&str], &str); 12] = [
+const REFUSED: [(&[&str], &str); 13] = [
+    (
+        &["statistics.interval.ms"],
+        "the worker has metrics of its own; see docs/admin.md",
+    ),
     (
         &["bootstrap.servers", "metadata.broker.list"],
         "use bootstrapServers",
@@ -115,12 +119,12 @@ pub(super) fn objection(name: &str, value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kafka::{DEFAULTS, FIXED};
+    use super::super::kafka::DEFAULTS;
     use super::*;
 
     #[test]
     fn what_the_protocol_owns_is_refused_by_name() {
-        let owned = FIXED.iter().map(|(name, _)| *name);
+        let owned = crate::source::OWNED.iter().map(|(name, _)| *name);
         let typed = [
             "group.id",
             "bootstrap.servers",

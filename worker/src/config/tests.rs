@@ -348,7 +348,7 @@ fn no_secret_is_in_debug_or_errors() {
 }
 
 #[test]
-fn the_protocol_has_the_last_word_on_the_client() {
+fn the_client_is_made_with_defaults_and_with_what_was_given() {
     let config = Given::required()
         .flag("--bootstrap-servers=b:2,c:3")
         .flag("--kafka-properties=session.timeout.ms=20000")
@@ -366,11 +366,6 @@ fn the_protocol_has_the_last_word_on_the_client() {
         ("group.id", "parcelhook.default.default"),
         ("session.timeout.ms", "20000"),
         ("heartbeat.interval.ms", "1000"),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("auto.offset.reset", "error"),
-        ("partition.assignment.strategy", "cooperative-sticky"),
-        ("allow.auto.create.topics", "false"),
         ("security.protocol", "plaintext"),
     ] {
         assert_eq!(client.get(name), Some(value), "{name}");
@@ -464,7 +459,7 @@ fn the_documentation_names_every_key_variable_flag_default_and_exit_code() {
             assert!(line.contains(&format!("| `{default}` |")), "{line}");
         }
     }
-    for (name, value) in kafka::DEFAULTS.iter().chain(&kafka::FIXED) {
+    for (name, value) in kafka::DEFAULTS.iter().chain(&crate::source::OWNED) {
         assert!(
             document.contains(&format!("| `{name}` | `{value}` |")),
             "{name}"

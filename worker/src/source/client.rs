@@ -15,35 +15,21 @@ use super::rebalance::{Context, GroupConsumer, SharedOwnership};
 use super::{SourceConfig, SourceError};
 use crate::clock;
 
-/// What suits us better than librdkafka's defaults. May be configured otherwise.
-const PREFERRED: [(&str, &str); 9] = [
-    ("session.timeout.ms", "10000"),
-    ("heartbeat.interval.ms", "1000"),
-    // The prefetched records are memory beside our budget; the default is 64 MiB.
-    ("queued.max.messages.kbytes", "16384"),
-    ("queued.min.messages", "10000"),
-    // After a full queue the default waits a whole second before it fetches again.
-    ("fetch.queue.backoff.ms", "10"),
-    ("topic.metadata.refresh.interval.ms", "10000"),
-    // Questions to a broker wait behind the fetch that waits there for records.
-    ("fetch.wait.max.ms", "200"),
-    ("socket.keepalive.enable", "true"),
-    // Brokers close idle connections; that is no news.
-    ("log.connection.close", "false"),
-];
-
-/// What must be so, with or without the user's consent.
-const OWNED: [(&str, &str); 8] = [
-    // Only the frontier is committed, by us.
+/// Properties that the protocol rests on, whatever is configured. Nobody changes them.
+pub const OWNED: [(&str, &str); 8] = [
+    // Only the ledger knows what was delivered; librdkafka would commit what was merely read.
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
-    // Nothing is skipped without our knowledge.
+    // A lost position is decided on and told, never reset in silence.
     ("auto.offset.reset", "error"),
+    // A rebalance stops only the partitions that move; the callback is written for it.
     ("partition.assignment.strategy", "cooperative-sticky"),
     ("group.protocol", "classic"),
+    // The end of a partition is no event; the loop would have to skip it.
     ("enable.partition.eof", "false"),
-    // Reading must not make topics.
+    // A topic name with a typing error must not become a topic.
     ("allow.auto.create.topics", "false"),
+    // Nobody would read them.
     ("statistics.interval.ms", "0"),
 ];
 
@@ -56,9 +42,6 @@ pub(super) fn connect(
     ownership: SharedOwnership,
 ) -> Result<GroupConsumer, SourceError> {
     let mut client = ClientConfig::new();
-    for (key, value) in PREFERRED {
-        client.set(key, value);
-    }
     for (key, value) in &config.client {
         client.set(key, value);
     }

@@ -40,6 +40,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::report::SourceReport;
 
+pub use client::OWNED;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
 pub use start::TopicDemand;
 pub use thread::SourceThread;

@@ -171,14 +171,16 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn start(cluster: &Cluster, group: &str, habit: Habit) -> Self {
         let config = SourceConfig {
-            client: [
-                ("bootstrap.servers", cluster.servers.as_str()),
-                ("session.timeout.ms", "6000"),
-                ("heartbeat.interval.ms", "500"),
-                ("reconnect.backoff.max.ms", "500"),
-            ]
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .to_vec(),
+            client: crate::config::KAFKA_DEFAULTS
+                .into_iter()
+                .chain([
+                    ("bootstrap.servers", cluster.servers.as_str()),
+                    ("session.timeout.ms", "6000"),
+                    ("heartbeat.interval.ms", "500"),
+                    ("reconnect.backoff.max.ms", "500"),
+                ])
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
             group: group.to_owned(),
             budget_bytes: BUDGET,
             let_go: Duration::from_secs(5),
