@@ -14,8 +14,10 @@ use rcgen::{
     KeyUsagePurpose,
 };
 use rustls::{
-    ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer},
+    RootCertStore, ServerConfig,
+    crypto::CryptoProvider,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 
 /// A certificate authority that only those trust who are given its certificate.
@@ -70,6 +72,19 @@ impl Authority {
     /// When no key can be made.
     pub fn client(&self, name: &str) -> Result<Identity> {
         self.issue(name, Vec::new(), ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn client_verifier(
+        &self,
+        provider: &Arc<CryptoProvider>,
+    ) -> Result<Arc<dyn ClientCertVerifier>> {
+        let mut roots = RootCertStore::empty();
+        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
+            .context("read our own authority")?;
+        roots.add(certificate).context("trust our own authority")?;
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+            .build()
+            .context("verify clients by our own authority")
     }
 
     fn issue(
@@ -140,13 +155,33 @@ impl Identity {
     /// # Errors
     /// When rustls refuses the key.
     pub fn server_config(&self, protocols: &[&str]) -> Result<ServerConfig> {
+        self.config(protocols, None)
+    }
+
+    /// The same, for those alone who show a certificate of `clients`.
+    ///
+    /// # Errors
+    /// When rustls refuses the key or the authority.
+    pub fn server_config_for(
+        &self,
+        protocols: &[&str],
+        clients: &Authority,
+    ) -> Result<ServerConfig> {
+        self.config(protocols, Some(clients))
+    }
+
+    fn config(&self, protocols: &[&str], clients: Option<&Authority>) -> Result<ServerConfig> {
         let key = PrivateKeyDer::try_from(self.key.serialize_der())
             .map_err(|error| anyhow::anyhow!("read our own key: {error}"))?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = match clients {
+            Some(authority) => authority.client_verifier(&provider)?,
+            None => WebPkiClientVerifier::no_client_auth(),
+        };
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .context("choose TLS versions")?
-            .with_no_client_auth()
+            .with_client_cert_verifier(verifier)
             .with_single_cert(vec![self.certificate.clone()], key)
             .context("use our own certificate")?;
         config.alpn_protocols = protocols

@@ -4,7 +4,10 @@ use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use bytes::Bytes;
-use http::{Request, StatusCode, header::HOST};
+use http::{
+    Request, StatusCode,
+    header::{ACCEPT, HOST},
+};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -27,18 +30,27 @@ pub struct Page {
 /// # Errors
 /// When there is no whole answer within 30 s.
 pub async fn get(address: SocketAddr, path: &str) -> Result<Page> {
-    tokio::time::timeout(PATIENCE, exchange(address, path))
+    get_as(address, path, "*/*").await
+}
+
+/// As [`get`], preferring the media type `accept`.
+///
+/// # Errors
+/// As [`get`].
+pub async fn get_as(address: SocketAddr, path: &str, accept: &str) -> Result<Page> {
+    tokio::time::timeout(PATIENCE, exchange(address, path, accept))
         .await
         .map_err(anyhow::Error::from)
         .flatten()
         .with_context(|| format!("GET http://{address}{path}"))
 }
 
-async fn exchange(address: SocketAddr, path: &str) -> Result<Page> {
+async fn exchange(address: SocketAddr, path: &str, accept: &str) -> Result<Page> {
     let stream = TcpStream::connect(address).await.context("connect")?;
     let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = Request::get(path)
         .header(HOST, address.to_string())
+        .header(ACCEPT, accept)
         .body(Empty::<Bytes>::new())?;
     let answer = async move {
         let answer = requests.send_request(request).await?;

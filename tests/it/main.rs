@@ -1,7 +1,8 @@
 //! Tests against real parts: Apache Kafka, HTTP and TLS servers, processes.
 //!
 //! Some modules test the environment itself: a test that stands on it proves something only when it
-//! does what it says. The others run workers in it, each in a [`scene::Scene`].
+//! does what it says. The others run the real worker in it, each in a [`scene::Scene`] or a
+//! [`site::Site`].
 
 // The environment.
 mod cluster;
@@ -10,12 +11,30 @@ mod kafka;
 mod processes;
 mod receivers;
 
-// The worker.
+// Where a test's worker, topics and receivers live.
+mod scene;
+mod site;
+
+// What it delivers, and what happens when something fails.
 mod brokers;
 mod crashes;
 mod delivery;
 mod isolation;
 mod letting_go;
+mod memory;
 mod rebalances;
-mod scene;
 mod starts;
+
+// How it is configured and reached.
+mod check_command;
+mod configuration;
+mod dev_command;
+mod kafka_access;
+
+// Whom it talks to, and what it tells.
+mod admin;
+mod egress;
+mod hostile_targets;
+mod secrets;
+mod tls;
+mod tracing;

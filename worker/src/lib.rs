@@ -6,6 +6,8 @@
 //! where; [`report`], [`admin`] and [`telemetry`] tell what happened. [`run`] puts it together,
 //! [`command`] is the command line.
 
+#![deny(unsafe_code)]
+
 pub mod admin;
 pub mod background;
 pub mod clock;

@@ -185,6 +185,14 @@ impl Process {
         self.signal(Signal::TERM)
     }
 
+    /// Asks it to end as Ctrl-C does (SIGINT).
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn interrupt(&self) -> Result<()> {
+        self.signal(Signal::INT)
+    }
+
     /// Ends it without a chance to tidy up (SIGKILL).
     ///
     /// # Errors

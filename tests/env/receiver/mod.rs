@@ -37,6 +37,8 @@ struct Tls<'a> {
     /// The name in the certificate; otherwise the host that it is called by.
     name: Option<&'a str>,
     protocols: &'a [&'a str],
+    /// Whose certificates a client must show; none asks for none.
+    clients: Option<&'a Authority>,
 }
 
 impl<'a> Builder<'a> {
@@ -58,7 +60,16 @@ impl<'a> Builder<'a> {
             authority,
             name: None,
             protocols: &["h2", "http/1.1"],
+            clients: None,
         });
+        self
+    }
+
+    /// Serves those alone who show a certificate of `authority`. Needs [`Builder::tls`].
+    pub fn clients_of(mut self, authority: &'a Authority) -> Self {
+        if let Some(tls) = &mut self.tls {
+            tls.clients = Some(authority);
+        }
         self
     }
 
@@ -108,7 +119,10 @@ impl<'a> Builder<'a> {
         };
         let host = self.host.to_string();
         let identity = tls.authority.server(&[tls.name.unwrap_or(&host)])?;
-        let config = identity.server_config(tls.protocols)?;
+        let config = match tls.clients {
+            Some(clients) => identity.server_config_for(tls.protocols, clients)?,
+            None => identity.server_config(tls.protocols)?,
+        };
         Ok(Some(TlsAcceptor::from(Arc::new(config))))
     }
 }

@@ -33,6 +33,8 @@ pub struct Settings {
     binary: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    /// The network that is allowed as a destination besides the public ones.
+    egress: Option<&'static str>,
 }
 
 impl Settings {
@@ -49,13 +51,25 @@ impl Settings {
             binary: binary.into(),
             arguments: vec!["run".into()],
             environment: vec![("NO_COLOR".into(), "1".into())],
+            egress: Some("127.0.0.0/8"),
         };
         settings
             .flag("--bootstrap-servers", bootstrap)
             .flag("--worker-group", worker_group)
             .flag("--targets", targets)
             .flag("--admin-listen", "127.0.0.1:0")
-            .flag("--egress-allow", "127.0.0.0/8")
+    }
+
+    /// Allows public destinations alone, as a worker does by itself.
+    pub fn only_public_egress(mut self) -> Self {
+        self.egress = None;
+        self
+    }
+
+    /// The command to run instead of `run`, such as `check`.
+    pub fn command(mut self, command: &str) -> Self {
+        self.arguments[0] = command.into();
+        self
     }
 
     /// Adds the directory of its secrets.
@@ -107,7 +121,10 @@ impl Settings {
     ///
     /// # Errors
     /// When it cannot be started at all.
-    pub fn launch(self) -> Result<Process> {
+    pub fn launch(mut self) -> Result<Process> {
+        if let Some(network) = self.egress {
+            self = self.flag("--egress-allow", network);
+        }
         let mut launch = Launch::new("worker", self.binary).args(self.arguments);
         for (name, value) in self.environment {
             launch = launch.env(name, value);

@@ -5,10 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use parcelhook_crds::compiled::{
-    CompiledTarget, Endpoint, Format, Method, OnHeadFailing, OnReject, Retry, RetryAfterPolicy,
-    Source, SourceClass, StartFrom, Tls, TransactionLimits,
-};
+use parcelhook_crds::compiled::{CompiledTarget, Endpoint};
 use parcelhook_crds::secret::Secret;
 use uuid::Uuid;
 
@@ -18,6 +15,7 @@ use crate::report::{
     TargetReport, WorkerReport,
 };
 use crate::targets::Problem;
+use crate::targets::sample;
 
 /// 2026-01-02T03:04:05Z.
 pub(crate) const NOW: i64 = 1_767_323_045_000;
@@ -28,45 +26,19 @@ pub(crate) const SECRET: &str = "hunter2";
 pub(crate) const HOSTILE: &str = "<script>alert(\"1\")</script>&'";
 
 pub(crate) fn target(namespace: &str, name: &str) -> CompiledTarget {
+    let url = format!("https://hooks.example/in?key={SECRET}");
     CompiledTarget {
         uid: Uuid::from_u128(name.len() as u128),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        suspend: false,
-        sources: vec![Source {
-            topic: "orders".to_owned(),
-            class: SourceClass::Persistent,
-            filter: None,
-        }],
-        start_from: StartFrom::Latest,
         endpoint: Endpoint {
-            url: Secret::new(format!("https://hooks.example/in?key={SECRET}")),
             shown_url: "https://hooks.example/in".to_owned(),
-            method: Method::Post,
             headers: vec![("x-team".to_owned(), "blue".to_owned())],
-            tls: Tls::default(),
+            ..sample::endpoint(&url)
         },
-        authentication: None,
         signing_keys: vec![Secret::new(SECRET)],
-        format: Format::Json,
         event_type: "order".to_owned(),
-        transaction: TransactionLimits {
-            max_events: 100,
-            max_bytes: 1 << 20,
-        },
-        timeout: Duration::from_secs(15),
-        retry: Retry {
-            initial_backoff: Duration::from_secs(2),
-            max_backoff: Duration::from_secs(512),
-            max_age: Duration::from_secs(144 * 3600),
-            retry_after: RetryAfterPolicy::Honor,
-            reject_attempts: 3,
-            status_overrides: Vec::new(),
-        },
-        on_reject: OnReject::DeadLetter,
-        on_head_failing: OnHeadFailing::Wait,
-        dead_letter_topic: None,
-        failure_threshold: 1,
+        ..sample::target()
     }
 }
 

@@ -54,7 +54,7 @@ pub struct Config {
     pub targets: PathBuf,
     /// Directory of Secrets, `<name>/<key>`. It could be read, too.
     pub secrets: Option<PathBuf>,
-    /// Whether missing topics of the worker's own are created.
+    /// Whether topics that targets read are created when the cluster lacks them.
     pub create_topics: bool,
     /// Where the admin endpoints are served; port 0 is any.
     pub admin_listen: SocketAddr,

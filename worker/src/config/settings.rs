@@ -149,7 +149,7 @@ pub(super) const SETTINGS: [Row; 23] = [
         value: "true|false",
         shape: Shape::Switch,
         default: Some("false"),
-        help: "Create the worker's own topics (<prefix>.…) when they are missing. Source topics are never created",
+        help: "Create topics that targets read and the cluster lacks, with the cluster's default partitions and replicas; for development",
         ..BLANK
     },
     Row {

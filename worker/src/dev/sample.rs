@@ -4,11 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parcelhook_crds::compiled::{
-    CompiledTarget, Endpoint, Format, Method, OnHeadFailing, OnReject, Retry, RetryAfterPolicy,
-    Source, SourceClass, StartFrom, Tls, TransactionLimits,
-};
-use parcelhook_crds::secret::Secret;
+use parcelhook_crds::compiled::CompiledTarget;
 use uuid::Uuid;
 
 use crate::delivery::{Outcome, Reason};
@@ -17,6 +13,7 @@ use crate::report::{
 };
 
 use super::table::Row;
+use crate::targets::sample;
 
 /// The moment of all samples, milliseconds since the Unix epoch.
 pub(super) const NOW: i64 = 1_700_000_000_000;
@@ -31,41 +28,8 @@ pub(super) fn target(namespace: &str, name: &str) -> Arc<CompiledTarget> {
         ),
         namespace: namespace.to_owned(),
         name: name.to_owned(),
-        suspend: false,
-        sources: vec![Source {
-            topic: "orders".to_owned(),
-            class: SourceClass::Persistent,
-            filter: None,
-        }],
-        start_from: StartFrom::Earliest,
-        endpoint: Endpoint {
-            url: Secret::new(url.as_bytes()),
-            shown_url: url,
-            method: Method::Post,
-            headers: Vec::new(),
-            tls: Tls::default(),
-        },
-        authentication: None,
-        signing_keys: Vec::new(),
-        format: Format::Json,
-        event_type: "com.example.shop".to_owned(),
-        transaction: TransactionLimits {
-            max_events: 100,
-            max_bytes: 1024 * 1024,
-        },
-        timeout: Duration::from_secs(15),
-        retry: Retry {
-            initial_backoff: Duration::from_secs(2),
-            max_backoff: Duration::from_secs(8),
-            max_age: Duration::from_secs(3600),
-            retry_after: RetryAfterPolicy::Honor,
-            reject_attempts: 3,
-            status_overrides: Vec::new(),
-        },
-        on_reject: OnReject::DeadLetter,
-        on_head_failing: OnHeadFailing::Wait,
-        dead_letter_topic: None,
-        failure_threshold: 1,
+        endpoint: sample::endpoint(&url),
+        ..sample::target()
     })
 }
 

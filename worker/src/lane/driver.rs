@@ -17,6 +17,7 @@ use tracing::Instrument;
 use super::LaneKey;
 use super::request::Sent;
 use super::shard::{Launch, Shard};
+use crate::background::{Cause, waiting};
 use crate::clock;
 use crate::delivery::{Attempt, Deliver};
 use crate::report::TargetReport;
@@ -99,7 +100,7 @@ impl<D: Deliver> Driver<D> {
     fn message(&mut self, message: ShardMessage) {
         let now = clock::now();
         match message {
-            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned, now),
+            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned),
             ShardMessage::Records(records) => self.shard.records(records, now),
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {
@@ -169,6 +170,7 @@ async fn attempt<D: Deliver>(deliver: Rc<D>, launch: Launch<D::Prepared>) -> End
     } = launch;
     let span = sent.span.span().clone();
     let attempt = deliver.attempt(&prepared, request).instrument(span);
+    let attempt = waiting(Cause::Http, attempt);
     let attempt = Abortable::new(attempt, registration).await;
     Ended { key, sent, attempt }
 }

@@ -13,6 +13,7 @@
 pub mod driver;
 pub mod due;
 pub mod machine;
+mod matching;
 pub mod partition;
 pub mod queue;
 pub mod request;
@@ -68,7 +69,7 @@ pub struct Lane {
     /// Ends the attempt in flight.
     pub abort: Option<AbortHandle>,
     /// What is the same in all its transactions.
-    pub stamp: Rc<Stamp>,
+    pub stamp: Stamp,
 }
 
 impl Lane {

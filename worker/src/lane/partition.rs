@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::stamp::Stamps;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
@@ -19,10 +20,14 @@ pub struct Partition {
     pub id: PartitionId,
     /// The topic's id, when the cluster tells it.
     pub topic_id: Option<TopicId>,
+    /// How its lanes' transactions are named and written.
+    pub stamps: Stamps,
     slot: u32,
     ledger: Ledger,
     progress: Arc<Progress>,
     lanes: Vec<Option<Lane>>,
+    /// Places that lanes have left.
+    free: Vec<u32>,
     /// Lanes that take every record: a number is all that routing needs of them.
     takes_everything: u32,
     /// Lanes that are asked about every record.
@@ -37,10 +42,12 @@ impl Partition {
         Self {
             id: assigned.partition,
             topic_id: assigned.topic_id,
+            stamps: Stamps::default(),
             slot: assigned.slot,
             ledger: Ledger::new(assigned.start),
             progress: assigned.progress,
             lanes: Vec::new(),
+            free: Vec::new(),
             takes_everything: 0,
             asked: Vec::new(),
             closing: false,
@@ -93,29 +100,22 @@ impl Partition {
         self.publish(freed);
     }
 
-    /// Adds a lane for what is read from now on.
-    pub fn add(&mut self, lane: Lane) -> LaneKey {
-        let id = lane.id;
-        let index = self
-            .lanes
-            .iter()
-            .position(Option::is_none)
-            .unwrap_or(self.lanes.len());
-        if index == self.lanes.len() {
-            self.lanes.push(None);
-        }
-        self.lanes[index] = Some(lane);
-        self.sort_lanes();
-        LaneKey {
-            slot: self.slot,
-            index: index as u32,
-            id,
+    /// Adds a lane for what is read from now on. [`Partition::sort_lanes`] must be called after it.
+    pub fn add(&mut self, lane: Lane) {
+        match self
+            .free
+            .pop()
+            .and_then(|index| self.lanes.get_mut(index as usize))
+        {
+            Some(place) => *place = Some(lane),
+            None => self.lanes.push(Some(lane)),
         }
     }
 
     /// Ends a lane. What it had not delivered counts as done.
     pub fn remove(&mut self, index: u32) -> Option<Lane> {
         let lane = self.lanes.get_mut(index as usize)?.take()?;
+        self.free.push(index);
         let freed = lane
             .queue
             .iter(self.ledger.next())
@@ -126,7 +126,7 @@ impl Partition {
         Some(lane)
     }
 
-    /// Must be called after a lane's filter, `from` or `ending` changed.
+    /// Must be called after a lane was added, or its filter, `from` or `ending` changed.
     pub fn sort_lanes(&mut self) {
         let (end, position) = (self.ledger.next(), self.ledger.position());
         self.takes_everything = 0;

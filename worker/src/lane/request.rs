@@ -4,7 +4,7 @@
 //! events has the same id and the same bytes although neither was kept.
 
 use http::HeaderValue;
-use parcelhook_crds::compiled::CompiledTarget;
+use parcelhook_crds::compiled::{CompiledTarget, TransactionLimits};
 
 use super::stamp::Stamp;
 use crate::delivery::Request;
@@ -69,9 +69,13 @@ impl<'a> Destination<'a> {
 }
 
 /// How many of the waiting events go into the next transaction.
-pub fn cut<'a>(waiting: impl Iterator<Item = &'a Record>, stamp: &Stamp) -> u32 {
-    let events = cut::next(waiting.map(Record::size), stamp.limits);
-    u32::try_from(events).unwrap_or(u32::MAX)
+pub fn cut<'a>(
+    waiting: impl Iterator<Item = &'a Record>,
+    limits: TransactionLimits,
+    stamp: &Stamp,
+) -> u32 {
+    let limits = stamp.encoding.limits(limits);
+    u32::try_from(cut::next(waiting.map(Record::size), limits)).unwrap_or(u32::MAX)
 }
 
 /// Forms the request of these events.

@@ -13,14 +13,13 @@ use futures::future::{AbortHandle, AbortRegistration};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
+use super::LaneKey;
 use super::due::Due;
-use super::machine::{Machine, Next};
+use super::machine::Next;
+use super::matching::{self, Targets};
 use super::partition::Partition;
-use super::queue::Queue;
 use super::request::{self, Destination, Sent};
-use super::stamp::Stamp;
 use super::target::Target;
-use super::{Lane, LaneKey};
 use crate::delivery::{Attempt, Outcome, PrepareError, Request};
 use crate::recover::backoff::{self, Wait};
 use crate::report::TargetReport;
@@ -46,7 +45,7 @@ pub struct Launch<P> {
 /// See the module. `P` is a target made ready for requests.
 #[derive(Debug)]
 pub struct Shard<P> {
-    targets: FxHashMap<Uuid, Target<P>>,
+    targets: Targets<P>,
     partitions: FxHashMap<u32, Partition>,
     due: Due,
     /// Lanes to look at now.
@@ -88,7 +87,10 @@ impl<P> Shard<P> {
         }
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {
-            self.match_lanes(slot, &[], now);
+            if let Some(partition) = self.partitions.get_mut(&slot) {
+                matching::follow(partition, &self.targets, now);
+                matching::begin(partition, &self.targets, &[], &mut self.next_lane);
+            }
             self.wake_partition(slot, now);
         }
         for target in self.targets.values_mut() {
@@ -97,11 +99,12 @@ impl<P> Shard<P> {
     }
 
     /// A partition is this shard's from now on.
-    pub fn assigned(&mut self, assigned: Assigned, now: Instant) {
+    pub fn assigned(&mut self, assigned: Assigned) {
         let slot = assigned.slot;
         let starts = assigned.lane_starts.clone();
-        self.partitions.insert(slot, Partition::new(assigned));
-        self.match_lanes(slot, &starts, now);
+        let mut partition = Partition::new(assigned);
+        matching::begin(&mut partition, &self.targets, &starts, &mut self.next_lane);
+        self.partitions.insert(slot, partition);
     }
 
     /// Records arrived, in offset order within a partition.
@@ -263,7 +266,10 @@ impl<P> Shard<P> {
         }
         let events = match retried {
             Some(events) => events,
-            None => request::cut(partition.records(lane), &lane.stamp),
+            None => {
+                let limits = target.of.compiled.transaction;
+                request::cut(partition.records(lane), limits, &lane.stamp)
+            }
         };
         if events == 0 {
             return None;
@@ -334,92 +340,6 @@ impl<P> Shard<P> {
     fn wake_partition(&mut self, slot: u32, now: Instant) {
         if let Some(partition) = self.partitions.get(&slot) {
             self.restless.extend(partition.restless(now));
-        }
-    }
-
-    /// Makes the lanes of a partition those that its targets ask for.
-    fn match_lanes(&mut self, slot: u32, starts: &[(Uuid, i64)], now: Instant) {
-        let Some(partition) = self.partitions.get_mut(&slot) else {
-            return;
-        };
-        let topic = Arc::clone(&partition.id.topic);
-        let lanes: Vec<(LaneKey, Uuid)> = partition
-            .lanes()
-            .map(|(key, lane)| (key, lane.uid))
-            .collect();
-        let mut without_lane: FxHashMap<Uuid, ()> =
-            self.targets.keys().map(|uid| (*uid, ())).collect();
-        for (key, uid) in lanes {
-            match self.targets.get(&uid) {
-                None => {
-                    if let Some(abort) = partition.remove(key.index).and_then(|lane| lane.abort) {
-                        abort.abort();
-                    }
-                }
-                Some(target) => {
-                    without_lane.remove(&uid);
-                    update_lane(partition, key, target, &topic, now);
-                }
-            }
-        }
-        for uid in without_lane.into_keys() {
-            let Some(target) = self.targets.get(&uid) else {
-                continue;
-            };
-            let Some(source) = target.source(&topic) else {
-                continue;
-            };
-            let stamp = Stamp::new(
-                &target.of.compiled,
-                source,
-                &partition.id,
-                partition.topic_id,
-            );
-            partition.add(Lane {
-                id: self.next_lane,
-                uid,
-                filter: target.filter(&topic),
-                from: starts
-                    .iter()
-                    .find(|(of, _)| *of == uid)
-                    .map_or(i64::MIN, |(_, from)| *from),
-                ending: false,
-                queue: Queue::Everything {
-                    next: partition.end(),
-                },
-                machine: Machine::default(),
-                wake: None,
-                abort: None,
-                stamp: Rc::new(stamp),
-            });
-            self.next_lane += 1;
-        }
-        partition.sort_lanes();
-    }
-}
-
-/// Brings a lane up to date with its target, which may have changed.
-fn update_lane<P>(
-    partition: &mut Partition,
-    key: LaneKey,
-    target: &Target<P>,
-    topic: &str,
-    now: Instant,
-) {
-    if !target.is_new {
-        return;
-    }
-    let (id, topic_id) = (partition.id.clone(), partition.topic_id);
-    let Some(lane) = partition.lane_mut(key) else {
-        return;
-    };
-    match target.source(topic) {
-        None => lane.ending = true,
-        Some(source) => {
-            lane.ending = false;
-            lane.filter = target.filter(topic);
-            lane.stamp = Rc::new(Stamp::new(&target.of.compiled, source, &id, topic_id));
-            lane.machine.hurry(now);
         }
     }
 }

@@ -52,21 +52,10 @@ fn spread(wait: Duration, jitter: f64) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use parcelhook_crds::compiled::RetryAfterPolicy;
     use proptest::prelude::*;
 
     use super::*;
-
-    fn retry() -> Retry {
-        Retry {
-            initial_backoff: Duration::from_secs(2),
-            max_backoff: Duration::from_secs(512),
-            max_age: Duration::from_secs(144 * 3600),
-            retry_after: RetryAfterPolicy::Honor,
-            reject_attempts: 3,
-            status_overrides: Vec::new(),
-        }
-    }
+    use crate::targets::sample::retry;
 
     fn unavailable(retry_after: Option<u64>) -> Outcome {
         Outcome::Unavailable {

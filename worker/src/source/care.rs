@@ -8,21 +8,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::ffi::{self, TopicsQuestion};
 use super::inbox::PartitionId;
 use super::partitions::Ownership;
-use super::rebalance::{GroupConsumer, SharedOwnership, lock};
+use super::rebalance::{self, GroupConsumer, SharedOwnership, lock};
 use super::resolve::{self, Resolved, Wanted};
 use super::start::{self, LossCause, Start};
 use super::topics::{TopicState, TopicStates};
 use super::watchdog::{Sight, Watchdog};
 use crate::clock;
 
-/// How long one question may hold the loop up.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long one question may hold the loop up. Each of its requests may wait behind a fetch.
+const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// First and longest wait before an unanswered question is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -31,11 +32,11 @@ const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 /// How often topics are looked at: a topic that was made anew is noticed this late.
 const TOPICS_INTERVAL: Duration = Duration::from_secs(60);
 
+/// The same while a topic is missing: somebody is about to make it.
+const MISSING_INTERVAL: Duration = Duration::from_secs(10);
+
 /// Least time between two looks at the topics, whatever asks for them.
 const TOPICS_SOONEST: Duration = Duration::from_secs(2);
-
-/// How long the cluster may take to describe topics. Nobody waits for it.
-const TOPICS_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often positions are compared with the logs' ends.
 const POSITIONS_INTERVAL: Duration = Duration::from_secs(1);
@@ -46,6 +47,7 @@ pub(super) struct Care {
     watchdog: Watchdog,
     next_resolve: Option<Instant>,
     resolve_wait: Duration,
+    resolve_turn: usize,
     question: Option<TopicsQuestion>,
     topics_due: Option<Instant>,
     topics_asked: Option<Instant>,
@@ -71,8 +73,7 @@ impl Care {
         self.topics_due = None;
     }
 
-    /// Asks again where waiting partitions start, topic by topic, and sets those going that have an
-    /// answer.
+    /// Asks again where waiting partitions start, and sets those going that have an answer.
     pub(super) fn resolve(
         &mut self,
         consumer: &GroupConsumer,
@@ -82,28 +83,44 @@ impl Care {
         let mut ownership = lock(ownership);
         if ownership.waiting().is_empty() {
             self.resolve_wait = ASK_AGAIN;
+            self.resolve_turn = 0;
             self.next_resolve = None;
             return;
         }
         if self.next_resolve.is_some_and(|due| now < due) {
             return;
         }
-        let mut by_topic: BTreeMap<_, Vec<Wanted>> = BTreeMap::new();
-        for (id, last_topic_id) in ownership.waiting() {
-            by_topic.entry(id.topic.clone()).or_default().push(Wanted {
-                id: id.clone(),
-                last_topic_id: *last_topic_id,
-            });
-        }
-        for wanted in by_topic.into_values() {
-            let deadline = clock::now() + QUESTION_TIMEOUT;
-            match resolve::resolve(consumer, &wanted, &ownership.demands, deadline) {
-                Ok(resolved) => set_going(consumer, &mut ownership, resolved),
-                Err(error) => tracing::debug!(%error, "where partitions start is still not known"),
+        let wanted = self.whose_turn(&ownership);
+        let deadline = clock::now() + QUESTION_TIMEOUT;
+        match resolve::resolve(consumer, &wanted, &ownership.demands, deadline) {
+            Ok(resolved) => {
+                set_going(consumer, &mut ownership, resolved);
+                self.resolve_turn = 0;
+            }
+            Err(error) => {
+                tracing::debug!(%error, "where partitions start is still not known");
+                self.resolve_turn += 1;
             }
         }
         self.next_resolve = Some(clock::now() + self.resolve_wait);
         self.resolve_wait = (self.resolve_wait * 2).clamp(ASK_AGAIN, ASK_AGAIN_AT_MOST);
+    }
+
+    /// All waiting partitions, and after a failure those of one topic after the other, so that the
+    /// trouble of one topic does not keep the others.
+    fn whose_turn(&self, ownership: &Ownership) -> Vec<Wanted> {
+        let waiting = ownership.waiting();
+        let topics: BTreeSet<&str> = waiting.keys().map(|id| &*id.topic).collect();
+        let turn = self.resolve_turn.checked_sub(1);
+        let only = turn.and_then(|turn| topics.iter().nth(turn % topics.len()).copied());
+        waiting
+            .iter()
+            .filter(|(id, _)| only.is_none_or(|topic| *id.topic == *topic))
+            .map(|(id, last_topic_id)| Wanted {
+                id: id.clone(),
+                last_topic_id: *last_topic_id,
+            })
+            .collect()
     }
 
     /// Looks at the topics: which are missing, which were made anew.
@@ -119,7 +136,10 @@ impl Care {
                 self.question = None;
                 let mut ownership = lock(ownership);
                 note_missing(&mut ownership, &states);
-                restart_made_anew(&mut ownership, &states);
+                if !ownership.counters.missing_topics.is_empty() {
+                    self.topics_due = Some(now + MISSING_INTERVAL);
+                }
+                restart_made_anew(consumer, &mut ownership, &states);
             }
             return;
         }
@@ -132,15 +152,18 @@ impl Care {
         }
         self.topics_asked = Some(now);
         self.topics_due = Some(now + TOPICS_INTERVAL);
-        let topics: Vec<String> = subscribed.iter().cloned().collect();
-        self.question = TopicsQuestion::ask(consumer, topics, TOPICS_TIMEOUT);
         if subscribed.is_empty() {
             lock(ownership).counters.missing_topics.clear();
         }
+        let deadline = now + QUESTION_TIMEOUT;
+        match resolve::ask_for_topics(consumer, subscribed.clone(), deadline) {
+            Ok(question) => self.question = question,
+            Err(error) => tracing::debug!(%error, "no broker can be asked about topics"),
+        }
     }
 
-    /// After an offset out of range: finds the partitions that the error did not name. librdkafka has
-    /// stopped reading them, so when none is out of range any more all are set on their place again.
+    /// After an offset out of range: finds the partition, which the error does not name, and sets it
+    /// on an offset that its log has.
     pub(super) fn reseat(
         &mut self,
         consumer: &GroupConsumer,
@@ -152,6 +175,10 @@ impl Care {
         }
         self.reseat_due = Some(now + ASK_AGAIN);
         let mut ownership = lock(ownership);
+        if ownership.running().is_empty() {
+            self.reseat_wanted = false;
+            return;
+        }
         match reseat(consumer, &mut ownership) {
             Ok(()) => self.reseat_wanted = false,
             Err(error) => tracing::warn!(%error, "the logs' ranges are not known; asking again"),
@@ -242,77 +269,100 @@ impl Care {
 /// Sets partitions on their start and lets them run. What cannot be set waits on.
 fn set_going(consumer: &GroupConsumer, ownership: &mut Ownership, resolved: Vec<Resolved>) {
     for resolved in resolved {
-        let id = resolved.id.clone();
-        match seek(consumer, &[(id.clone(), resolved.start.offset)]) {
+        match seat(consumer, &resolved.id, resolved.start.offset) {
             Ok(()) => ownership.run(resolved),
             Err(error) => {
-                tracing::debug!(partition = %id, %error, "cannot be set on its start yet")
+                tracing::debug!(partition = %resolved.id, %error, "cannot be set on its start yet");
             }
         }
     }
 }
 
-/// Sets partitions on offsets. Records that were fetched before do not come any more.
-fn seek(consumer: &GroupConsumer, places: &[(PartitionId, i64)]) -> KafkaResult<()> {
-    let mut list = TopicPartitionList::with_capacity(places.len());
-    for (id, offset) in places {
-        list.add_partition_offset(&id.topic, id.partition, Offset::Offset(*offset))?;
-    }
-    let answer = consumer.seek_partitions(list, QUESTION_TIMEOUT)?;
-    answer
+/// Sets a partition on an offset. Records that were fetched before do not come any more.
+///
+/// librdkafka stops a partition for good after an offset out of range or a refused query, and seeks
+/// no more in it: then it is taken out of the assignment and put back. (Done while the group has a
+/// revocation under way that we have not seen yet, this would end that revocation early, and another
+/// worker could begin while ours lets go: some events twice. It takes a rebalance in the microseconds
+/// since the last poll.)
+fn seat(consumer: &GroupConsumer, id: &PartitionId, offset: i64) -> KafkaResult<()> {
+    let mut place = TopicPartitionList::with_capacity(1);
+    place.add_partition_offset(&id.topic, id.partition, Offset::Offset(offset))?;
+    let answer = consumer.seek_partitions(place.clone(), QUESTION_TIMEOUT)?;
+    let sought = answer
         .elements()
         .iter()
-        .try_for_each(|element| element.error())
+        .try_for_each(|element| element.error());
+    match sought {
+        Err(KafkaError::OffsetFetch(RDKafkaErrorCode::State)) => {
+            consumer.incremental_unassign(&place)?;
+            consumer.incremental_assign(&place)
+        }
+        Ok(()) | Err(_) => sought,
+    }
 }
 
+/// Sets every partition on its place again: librdkafka does not say which one it has stopped.
 fn reseat(consumer: &GroupConsumer, ownership: &mut Ownership) -> KafkaResult<()> {
+    let ids = ownership.all();
+    let ranges = resolve::log_ranges(consumer, &ids, clock::now() + QUESTION_TIMEOUT)?;
+    let above_end =
+        |next: i64, id: &PartitionId| ranges.get(id).is_some_and(|(_, end)| next > *end);
+    let suspects: BTreeSet<String> = ownership
+        .running()
+        .values()
+        .filter(|partition| above_end(partition.next, &partition.id))
+        .map(|partition| partition.id.topic.to_string())
+        .collect();
+    // A log that ends too early was truncated, or is another topic's by now.
+    let question = resolve::ask_for_topics(consumer, suspects, clock::now() + QUESTION_TIMEOUT)?;
+    if let Some(states) = question.and_then(|question| question.answer(QUESTION_TIMEOUT)) {
+        restart_made_anew(consumer, ownership, &states);
+    }
     let places: Vec<(u32, PartitionId, i64)> = ownership
         .running()
         .iter()
         .map(|(slot, partition)| (*slot, partition.id.clone(), partition.next))
         .collect();
-    let ids: Vec<PartitionId> = places.iter().map(|(_, id, _)| id.clone()).collect();
-    let ranges = resolve::log_ranges(consumer, &ids, clock::now() + QUESTION_TIMEOUT)?;
-    let mut moved = false;
-    for (slot, id, next) in &places {
-        let Some(range) = ranges.get(id) else {
-            continue;
-        };
-        let start = start::follow(*next, *range);
-        let Some(loss) = start.lost else {
-            continue;
-        };
-        seek(consumer, &[(id.clone(), start.offset)])?;
-        moved = true;
-        match loss.cause {
-            LossCause::Retention => {
-                ownership.count_loss(id, loss);
-                ownership.advance(*slot, start.offset);
-            }
-            // Offsets are about to come again: everything known of the partition is void.
-            LossCause::Truncation => begin_again(ownership, *slot, start, range.1),
+    for (slot, id, next) in places {
+        if let Some(range) = ranges.get(&id) {
+            let start = start::follow(next, *range);
+            seat(consumer, &id, start.offset)?;
+            go_on(consumer, ownership, slot, (start, range.1));
         }
-    }
-    if !moved && !places.is_empty() {
-        let places: Vec<_> = places.into_iter().map(|(_, id, next)| (id, next)).collect();
-        seek(consumer, &places)?;
     }
     Ok(())
 }
 
-fn begin_again(ownership: &mut Ownership, slot: u32, start: Start, log_end: i64) {
-    let Some(partition) = ownership.running().get(&slot) else {
+/// A running partition was set on where it can go on.
+fn go_on(
+    consumer: &GroupConsumer,
+    ownership: &mut Ownership,
+    slot: u32,
+    (start, log_end): (Start, i64),
+) {
+    let (Some(loss), Some(partition)) = (start.lost, ownership.running().get(&slot)) else {
         return;
     };
     let (id, note) = (partition.id.clone(), partition.note);
-    ownership.lose(&[slot]);
-    ownership.run(Resolved {
-        id,
-        start,
-        log_end,
-        committed: None,
-        note,
-    });
+    match loss.cause {
+        LossCause::Retention => {
+            ownership.count_loss(&id, loss);
+            ownership.advance(slot, start.offset);
+        }
+        // Offsets are about to come again: everything known of the partition is void.
+        LossCause::Truncation => {
+            rebalance::resume(ownership, consumer, std::slice::from_ref(&id));
+            ownership.lose(&[slot]);
+            ownership.run(Resolved {
+                id,
+                start,
+                log_end,
+                committed: None,
+                note,
+            });
+        }
+    }
 }
 
 fn note_missing(ownership: &mut Ownership, states: &TopicStates) {
@@ -332,7 +382,7 @@ fn note_missing(ownership: &mut Ownership, states: &TopicStates) {
 }
 
 /// A topic with another id is another topic: its partitions start over.
-fn restart_made_anew(ownership: &mut Ownership, states: &TopicStates) {
+fn restart_made_anew(consumer: &GroupConsumer, ownership: &mut Ownership, states: &TopicStates) {
     let anew: Vec<(u32, PartitionId, _)> = ownership
         .running()
         .iter()
@@ -344,6 +394,7 @@ fn restart_made_anew(ownership: &mut Ownership, states: &TopicStates) {
         .collect();
     for (slot, id, then) in anew {
         tracing::warn!(partition = %id, "the topic was deleted and made anew: reading it from its start");
+        rebalance::resume(ownership, consumer, std::slice::from_ref(&id));
         ownership.lose(&[slot]);
         ownership.wait(id, Some(then));
     }

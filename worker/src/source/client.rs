@@ -25,7 +25,8 @@ const PREFERRED: [(&str, &str); 9] = [
     // After a full queue the default waits a whole second before it fetches again.
     ("fetch.queue.backoff.ms", "10"),
     ("topic.metadata.refresh.interval.ms", "10000"),
-    ("fetch.wait.max.ms", "500"),
+    // Questions to a broker wait behind the fetch that waits there for records.
+    ("fetch.wait.max.ms", "200"),
     ("socket.keepalive.enable", "true"),
     // Brokers close idle connections; that is no news.
     ("log.connection.close", "false"),

@@ -332,7 +332,7 @@ mod tests {
                     Step::Answer(verdicts, applied) if book.is_in_flight() => {
                         let verdict_of = |slot: u32| match verdicts[slot as usize % 4] {
                             0 => Verdict::Retry,
-                            1 if slot % 7 == 0 => Verdict::MemberLost,
+                            1 if slot.is_multiple_of(7) => Verdict::MemberLost,
                             _ => Verdict::Acked,
                         };
                         for (slot, offset) in std::mem::take(&mut world.sent) {

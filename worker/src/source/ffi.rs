@@ -9,7 +9,7 @@
     reason = "librdkafka's C functions; each block says why it is sound"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{CStr, CString, c_char};
 use std::marker::PhantomData;
 use std::ptr::NonNull;
@@ -156,14 +156,16 @@ impl Committer {
 #[derive(Debug)]
 pub(super) struct TopicsQuestion {
     queue: ReplyQueue,
-    topics: Vec<String>,
+    topics: BTreeSet<String>,
 }
 
 impl TopicsQuestion {
-    /// Asks; does not wait. None when there is nothing to ask.
+    /// Asks a broker; does not wait. (By itself librdkafka asks the controller, which may be away
+    /// while all else goes on.) None when there is nothing to ask.
     pub(super) fn ask<C: ConsumerContext>(
         consumer: &BaseConsumer<C>,
-        topics: Vec<String>,
+        topics: BTreeSet<String>,
+        broker: i32,
         timeout: Duration,
     ) -> Option<Self> {
         let names: Vec<CString> = topics
@@ -189,6 +191,7 @@ impl TopicsQuestion {
                 std::ptr::null_mut(),
                 0,
             );
+            sys::rd_kafka_AdminOptions_set_broker(options, broker, std::ptr::null_mut(), 0);
             let collection =
                 sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len());
             sys::rd_kafka_DescribeTopics(client, collection, options, queue.0.as_ptr());
@@ -198,8 +201,7 @@ impl TopicsQuestion {
         Some(Self { queue, topics })
     }
 
-    /// Waits for the answer; none when the time is over. A topic the cluster did not describe is
-    /// `Unknown`; a cluster that cannot describe topics leaves all of them so.
+    /// Waits for the answer; none when the time is over. A topic that was not described is `Unknown`.
     pub(super) fn answer(&self, timeout: Duration) -> Option<TopicStates> {
         let event = self.queue.poll(timeout)?;
         let mut states: TopicStates = self

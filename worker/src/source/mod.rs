@@ -113,11 +113,14 @@ pub enum SourceError {
 
 impl SourceError {
     fn configuration(error: KafkaError) -> Self {
-        Self::Configuration(match error {
-            // The value may be a secret.
-            KafkaError::ClientConfig(_, message, key, _) => format!("{key}: {message}"),
-            other => other.to_string(),
-        })
+        Self::Configuration(
+            if let KafkaError::ClientConfig(_, message, key, _) = error {
+                // The value may be a secret.
+                format!("{key}: {message}")
+            } else {
+                error.to_string()
+            },
+        )
     }
 }
 

@@ -159,6 +159,7 @@ impl Context {
     }
 
     fn revoked(&self, consumer: &GroupConsumer, partitions: &[PartitionId]) {
+        resume(&self.ownership(), consumer, partitions);
         if consumer.assignment_lost() {
             tracing::warn!(
                 partitions = partitions.len(),
@@ -168,7 +169,6 @@ impl Context {
             let slots = ownership.leave(partitions);
             ownership.lose(&slots);
         } else {
-            resume(&self.ownership(), consumer, partitions);
             self.let_go(consumer, partitions, clock::now() + self.let_go);
         }
         self.ownership().counters.rebalances += 1;
@@ -326,8 +326,9 @@ fn pause_again(ownership: &Ownership, consumer: &GroupConsumer) {
     apply(&paused, |list| consumer.pause(list), "pause");
 }
 
-/// librdkafka remembers a pause beyond a revocation: a partition that comes back would never be read.
-fn resume(ownership: &Ownership, consumer: &GroupConsumer, partitions: &[PartitionId]) {
+/// librdkafka remembers a pause beyond our ownership: a partition that comes back, or begins again,
+/// would never be read. Ends the pauses of those of the partitions that have one.
+pub(super) fn resume(ownership: &Ownership, consumer: &GroupConsumer, partitions: &[PartitionId]) {
     let paused: Vec<PartitionId> = ownership
         .running()
         .values()

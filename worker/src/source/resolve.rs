@@ -76,7 +76,7 @@ pub(super) fn resolve<C: ConsumerContext>(
     }
     let ids: Vec<PartitionId> = wanted.iter().map(|wanted| wanted.id.clone()).collect();
     // Under way while the other questions are asked.
-    let question = TopicsQuestion::ask(consumer, topics_of(&ids), left(deadline));
+    let question = ask_for_topics(consumer, topics_of(&ids), deadline)?;
     let mut commits = committed(consumer, &ids, deadline)?;
     for wanted in wanted
         .iter()
@@ -89,23 +89,28 @@ pub(super) fn resolve<C: ConsumerContext>(
     let ranges = log_ranges(consumer, &ids, deadline)?;
     let topics = question
         .and_then(|question| question.answer(left(deadline)))
-        .unwrap_or_default();
+        .ok_or(KafkaError::MetadataFetch(
+            RDKafkaErrorCode::OperationTimedOut,
+        ))?;
     let new: Vec<PartitionId> = ids
         .iter()
         .filter(|id| !commits.contains_key(id))
         .cloned()
         .collect();
-    let counts = partition_counts(consumer, &new, &topics, deadline)?;
+    let counts = partition_counts(&new, &topics);
     let siblings = siblings(consumer, &counts, deadline)?;
     let times = at_times(consumer, &new, demands, deadline)?;
     let resolved = ids.into_iter().filter_map(|id| {
         let (log_start, log_end) = *ranges.get(&id)?;
+        let Some(TopicState::Present { id: topic_id, .. }) = topics.get(&*id.topic) else {
+            return None;
+        };
         let known = Known {
             commit: commits.get(&id).copied(),
             siblings: siblings.get(&id.topic).copied().unwrap_or(Siblings::None),
             log_start,
             log_end,
-            topic_id: id_of(&topics, &id.topic),
+            topic_id: *topic_id,
             at_times: times
                 .iter()
                 .filter_map(|(time, offsets)| Some((*time, *offsets.get(&id)?)))
@@ -221,34 +226,44 @@ fn committed<C: ConsumerContext>(
 }
 
 /// How many partitions the topics of these partitions have.
-fn partition_counts<C: ConsumerContext>(
+fn partition_counts(ids: &[PartitionId], topics: &TopicStates) -> BTreeMap<Arc<str>, i32> {
+    names(ids)
+        .into_iter()
+        .filter_map(|name| match topics.get(&*name) {
+            Some(TopicState::Present { partitions, .. }) => Some((name, *partitions)),
+            Some(TopicState::Missing | TopicState::Unknown) | None => None,
+        })
+        .collect()
+}
+
+/// Asks for the state of topics, without waiting for the answer. None when there are no topics.
+///
+/// # Errors
+/// When no broker can be asked.
+pub(super) fn ask_for_topics<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
-    ids: &[PartitionId],
-    topics: &TopicStates,
+    topics: BTreeSet<String>,
     deadline: Instant,
-) -> KafkaResult<BTreeMap<Arc<str>, i32>> {
-    let mut counts = BTreeMap::new();
-    for name in names(ids) {
-        let count = match topics.get(&*name) {
-            Some(TopicState::Present { partitions, .. }) => *partitions,
-            Some(TopicState::Missing | TopicState::Unknown) | None => {
-                let metadata = consumer.fetch_metadata(Some(&name), left(deadline))?;
-                let partitions = metadata
-                    .topics()
-                    .first()
-                    .map(|topic| topic.partitions().len());
-                // Without a count a new partition cannot be told from an added one: ask again later.
-                partitions
-                    .and_then(|count| i32::try_from(count).ok())
-                    .filter(|count| *count > 0)
-                    .ok_or(KafkaError::MetadataFetch(
-                        RDKafkaErrorCode::UnknownTopicOrPartition,
-                    ))?
-            }
-        };
-        counts.insert(name, count);
-    }
-    Ok(counts)
+) -> KafkaResult<Option<TopicsQuestion>> {
+    let Some(topic) = topics.first() else {
+        return Ok(None);
+    };
+    let metadata = consumer.fetch_metadata(Some(topic), left(deadline))?;
+    let leaders = metadata
+        .topics()
+        .iter()
+        .flat_map(|topic| topic.partitions());
+    let broker = leaders
+        .map(|partition| partition.leader())
+        .chain(metadata.brokers().iter().map(|broker| broker.id()))
+        .find(|broker| *broker >= 0)
+        .ok_or(KafkaError::MetadataFetch(RDKafkaErrorCode::AllBrokersDown))?;
+    Ok(TopicsQuestion::ask(
+        consumer,
+        topics,
+        broker,
+        left(deadline),
+    ))
 }
 
 /// What the group has committed of whole topics.
@@ -350,7 +365,7 @@ fn names(ids: &[PartitionId]) -> BTreeSet<Arc<str>> {
     ids.iter().map(|id| id.topic.clone()).collect()
 }
 
-fn topics_of(ids: &[PartitionId]) -> Vec<String> {
+fn topics_of(ids: &[PartitionId]) -> BTreeSet<String> {
     names(ids).iter().map(|name| name.to_string()).collect()
 }
 

@@ -73,9 +73,12 @@ impl Outboxes {
 
     /// Moves what waits, as far as there is room. Returns whether nothing waits any more.
     pub(super) fn flush(&mut self) -> bool {
-        self.0
-            .iter_mut()
-            .fold(true, |empty, outbox| outbox.flush() && empty)
+        let mut empty = true;
+        // Every outbox moves on, also behind one that cannot.
+        for outbox in &mut self.0 {
+            empty &= outbox.flush();
+        }
+        empty
     }
 
     /// Tells shards to let slots go and waits for their answers, until `deadline` at the latest.

@@ -24,6 +24,7 @@ use super::inbox::WorkerBytes;
 use super::rebalance::{GroupConsumer, SharedOwnership, apply, lock};
 use super::take::Batch;
 use super::{Command, SourceConfig, SourceError, Subscription, client, ffi};
+use crate::background::{Cause, blocked};
 use crate::clock;
 use crate::report::PartitionReport;
 
@@ -33,7 +34,7 @@ const IDLE_POLL: Duration = Duration::from_millis(100);
 /// The same while a partition is paused, so that it goes on soon after it has drained.
 const PAUSED_POLL: Duration = Duration::from_millis(20);
 
-/// How long the loop waits for room before it serves the group.
+/// How long the loop waits for room at most, and how often it serves the group meanwhile.
 const STAND_BY: Duration = Duration::from_millis(50);
 
 /// How long it waits for a shard whose channel is full.
@@ -76,6 +77,7 @@ impl SourceThread {
             subscribed: BTreeSet::new(),
             next_review: clock::now(),
             next_commit_look: clock::now(),
+            next_service: clock::now(),
             thread: self,
         };
         let (end, failure) = match reader.work() {
@@ -120,6 +122,7 @@ struct Reader {
     subscribed: BTreeSet<String>,
     next_review: Instant,
     next_commit_look: Instant,
+    next_service: Instant,
 }
 
 impl Reader {
@@ -220,16 +223,16 @@ impl Reader {
     }
 
     /// Waits for records and hands one wake-up's worth to the shards.
-    fn read(&mut self, mut wait: Duration) -> Result<(), SourceError> {
+    fn read(&mut self, wait: Duration) -> Result<(), SourceError> {
         let room = self.budget.room(self.thread.bytes.total());
         let cap = self.budget.cap();
         let mut batch = Batch::default();
         let mut errors = Vec::new();
         // After an event of the group `poll` returns nothing, so no record of a batch is older than
         // the last rebalance.
-        while let Some(polled) = self.consumer.poll(wait) {
-            wait = Duration::ZERO;
-            match polled {
+        let mut polled = blocked(Cause::Fetch, || self.consumer.poll(wait));
+        while let Some(next) = polled.take() {
+            match next {
                 Ok(message) => batch.take(&message, |topic, partition| {
                     lock(&self.thread.ownership).place(topic, partition, cap)
                 }),
@@ -239,6 +242,7 @@ impl Reader {
                 self.next_review = clock::now();
                 break;
             }
+            polled = self.consumer.poll(Duration::ZERO);
         }
         self.hand_over(batch);
         errors.into_iter().try_for_each(|error| self.heed(error))
@@ -251,14 +255,16 @@ impl Reader {
         let bytes = &self.thread.bytes;
         if gate_is_open {
             // Room there is; a shard is busy.
-            bytes.wait_for_room(i64::MIN, SHARD_BUSY);
+            blocked(Cause::Permit, || bytes.wait_for_room(i64::MIN, SHARD_BUSY));
         } else {
-            let before = clock::now();
-            bytes.wait_for_room(self.budget.reopens_below(), STAND_BY);
-            if clock::now().saturating_duration_since(before) < STAND_BY {
-                return Ok(());
-            }
+            let below = self.budget.reopens_below();
+            blocked(Cause::Permit, || bytes.wait_for_room(below, STAND_BY));
         }
+        let now = clock::now();
+        if now < self.next_service {
+            return Ok(());
+        }
+        self.next_service = now + STAND_BY;
         let cap = self.budget.cap();
         let mut batch = Batch::default();
         for _ in 0..EVENTS_AT_ONCE {

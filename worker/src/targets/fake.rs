@@ -5,14 +5,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
-use parcelhook_crds::compiled::{self, CompiledTarget, Endpoint, Source};
-use parcelhook_crds::secret::Secret;
+use parcelhook_crds::compiled::CompiledTarget;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::compile::Compiler;
+use super::sample;
 use super::{Lookup, Secrets};
 
 /// A good manifest of the default group.
@@ -65,42 +64,9 @@ impl Compiler for FakeCompiler {
 fn target(name: &str, url: &str) -> CompiledTarget {
     CompiledTarget {
         uid: Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()),
-        namespace: "default".to_owned(),
         name: name.to_owned(),
-        suspend: false,
-        sources: vec![Source {
-            topic: "t".to_owned(),
-            class: compiled::SourceClass::default(),
-            filter: None,
-        }],
-        start_from: compiled::StartFrom::default(),
-        endpoint: Endpoint {
-            url: Secret::new(url),
-            shown_url: url.to_owned(),
-            method: compiled::Method::default(),
-            headers: Vec::new(),
-            tls: compiled::Tls::default(),
-        },
-        authentication: None,
-        signing_keys: Vec::new(),
-        format: compiled::Format::default(),
-        event_type: String::new(),
-        transaction: compiled::TransactionLimits {
-            max_events: 100,
-            max_bytes: 1 << 20,
-        },
-        timeout: Duration::from_secs(15),
-        retry: compiled::Retry {
-            initial_backoff: Duration::from_secs(2),
-            max_backoff: Duration::from_secs(512),
-            max_age: Duration::from_secs(1),
-            retry_after: compiled::RetryAfterPolicy::default(),
-            reject_attempts: 3,
-            status_overrides: Vec::new(),
-        },
-        on_reject: compiled::OnReject::default(),
-        on_head_failing: compiled::OnHeadFailing::default(),
-        dead_letter_topic: None,
-        failure_threshold: 1,
+        sources: vec![sample::source("t")],
+        endpoint: sample::endpoint(url),
+        ..sample::target()
     }
 }

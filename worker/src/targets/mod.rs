@@ -21,6 +21,8 @@ mod document;
 #[cfg(test)]
 mod fake;
 mod read;
+#[cfg(test)]
+pub(crate) mod sample;
 mod scan;
 
 pub use check::check;

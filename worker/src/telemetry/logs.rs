@@ -1,11 +1,9 @@
 //! Logs: JSON or text on standard error, filtered by level.
 //!
-//! Owns the set-up of the process's subscriber and the way of librdkafka's lines into it. What is
-//! logged is decided where it happens.
+//! Owns the set-up of the process's subscriber. What is logged is decided where it happens.
 
 use std::io::IsTerminal;
 
-use rdkafka::config::RDKafkaLogLevel;
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -14,9 +12,6 @@ use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use super::otlp::{Traces, Wish, wish};
-
-/// Environment variable for the filter.
-pub const FILTER_VARIABLE: &str = "PARCELHOOK_LOG";
 
 /// The filter when nobody gave one.
 pub const DEFAULT_FILTER: &str = "info";
@@ -87,25 +82,6 @@ impl Telemetry {
     pub fn shutdown(self, timeout: std::time::Duration) {
         if let Some(traces) = self.traces {
             traces.shutdown(timeout);
-        }
-    }
-}
-
-/// Passes a line of librdkafka on. Its errors become warnings: it tries again by itself, and the
-/// worker says what follows for deliveries.
-pub fn librdkafka(level: RDKafkaLogLevel, facility: &str, message: &str) {
-    match level {
-        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
-            tracing::error!(target: "librdkafka", component = "librdkafka", facility, "{message}");
-        }
-        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
-            tracing::warn!(target: "librdkafka", component = "librdkafka", facility, "{message}");
-        }
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-            tracing::info!(target: "librdkafka", component = "librdkafka", facility, "{message}");
-        }
-        RDKafkaLogLevel::Debug => {
-            tracing::debug!(target: "librdkafka", component = "librdkafka", facility, "{message}")
         }
     }
 }

@@ -46,7 +46,7 @@ impl Digest {
     }
 }
 
-/// 16 bytes as 22 characters of unpadded base64url: safe in headers, paths and JSON.
-pub(super) fn base64url(bytes: &[u8; DIGEST_BYTES]) -> String {
-    URL_SAFE_NO_PAD.encode(bytes)
+/// Appends 16 bytes as 22 characters of unpadded base64url: safe in headers, paths and JSON.
+pub(super) fn push_base64url(out: &mut String, bytes: &[u8; DIGEST_BYTES]) {
+    URL_SAFE_NO_PAD.encode_string(bytes, out);
 }

@@ -9,10 +9,13 @@ use http::HeaderValue;
 use uuid::Uuid;
 
 use super::Error;
-use super::digest::{Digest, base64url};
+use super::digest::{DIGEST_BYTES, Digest, push_base64url};
 use super::selection::Selection;
 use super::write::push_integer;
 use crate::source::TopicId;
+
+/// Bytes of an id with the largest numbers.
+const LONGEST_ID: usize = 80;
 
 /// The source partition that a lane reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,10 +59,11 @@ impl EventIds {
     }
 }
 
-/// Names the transactions of a lane.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Names the transactions of a lane. Small: every lane has one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransactionIds {
-    prefix: String,
+    digest: [u8; DIGEST_BYTES],
+    partition: i32,
 }
 
 impl TransactionIds {
@@ -73,9 +77,9 @@ impl TransactionIds {
             Some(TopicId(id)) => digest.field(id.as_bytes()),
             None => digest.field(source.topic.as_bytes()),
         }
-        let digest = base64url(&digest.finish());
         Self {
-            prefix: format!("txn_{digest}-{}-", source.partition),
+            digest: digest.finish(),
+            partition: source.partition,
         }
     }
 
@@ -86,14 +90,18 @@ impl TransactionIds {
     /// # Errors
     /// Never for an id of this alphabet; the type of a header value cannot know that.
     pub fn header(&self, first: i64, last: i64) -> Result<HeaderValue, Error> {
-        let mut id = String::with_capacity(self.prefix.len() + 40);
+        let mut id = String::with_capacity(LONGEST_ID);
         self.write(first, last, &mut id);
         Ok(HeaderValue::try_from(id)?)
     }
 
     /// Appends the same id as text, for log lines and rows.
     pub fn write(&self, first: i64, last: i64, out: &mut String) {
-        out.push_str(&self.prefix);
+        out.push_str("txn_");
+        push_base64url(out, &self.digest);
+        out.push('-');
+        push_integer(out, i64::from(self.partition));
+        out.push('-');
         push_integer(out, first);
         out.push('-');
         push_integer(out, last);

@@ -7,7 +7,7 @@ use std::fmt;
 
 use parcelhook_crds::spec::source::{Filter, HeaderMatch, KeyMatch, StartFrom};
 
-use super::digest::{DIGEST_BYTES, Digest, base64url};
+use super::digest::{DIGEST_BYTES, Digest, push_base64url};
 
 /// Names a selection: equal when topic, filter and start are the same.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,7 +32,9 @@ impl Selection {
 
 impl fmt::Display for Selection {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(&base64url(&self.0))
+        let mut name = String::new();
+        push_base64url(&mut name, &self.0);
+        formatter.write_str(&name)
     }
 }
 

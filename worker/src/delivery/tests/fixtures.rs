@@ -13,11 +13,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use parcelhook_crds::compiled::{
-    CompiledTarget, Endpoint, Method, OnHeadFailing, OnReject, Retry, RetryAfterPolicy, StartFrom,
-    Tls, TransactionLimits,
-};
-use parcelhook_crds::secret::Secret;
+use parcelhook_crds::compiled::{CompiledTarget, Endpoint};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -25,6 +21,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::super::egress::Policy;
 use super::super::{Attempt, Client, Deliver as _, Request};
+use crate::targets::sample;
 
 /// Long enough that no slow machine ever meets it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -33,38 +30,12 @@ pub(in crate::delivery) fn target(url: &str) -> CompiledTarget {
     CompiledTarget {
         uid: uuid::Uuid::from_u128(7),
         namespace: "shop".to_owned(),
-        name: "orders".to_owned(),
-        suspend: false,
-        sources: Vec::new(),
-        start_from: StartFrom::default(),
         endpoint: Endpoint {
-            url: Secret::new(url),
             shown_url: "http://example.com/hook".to_owned(),
-            method: Method::Post,
-            headers: Vec::new(),
-            tls: Tls::default(),
-        },
-        authentication: None,
-        signing_keys: Vec::new(),
-        format: parcelhook_crds::compiled::Format::default(),
-        event_type: "test".to_owned(),
-        transaction: TransactionLimits {
-            max_events: 100,
-            max_bytes: 1 << 20,
+            ..sample::endpoint(url)
         },
         timeout: PATIENCE,
-        retry: Retry {
-            initial_backoff: Duration::from_secs(2),
-            max_backoff: Duration::from_secs(512),
-            max_age: Duration::from_secs(3600),
-            retry_after: RetryAfterPolicy::Honor,
-            reject_attempts: 3,
-            status_overrides: Vec::new(),
-        },
-        on_reject: OnReject::default(),
-        on_head_failing: OnHeadFailing::default(),
-        dead_letter_topic: None,
-        failure_threshold: 1,
+        ..sample::target()
     }
 }
 

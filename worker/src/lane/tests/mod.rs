@@ -7,11 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::compiled::{
-    CompiledTarget, Endpoint, Filter, Format, Method, OnHeadFailing, OnReject, Retry,
-    RetryAfterPolicy, Source, SourceClass, StartFrom, Tls, TransactionLimits,
-};
-use parcelhook_crds::secret::Secret;
+use parcelhook_crds::compiled::{CompiledTarget, Filter, Source, TransactionLimits};
 use uuid::Uuid;
 
 use super::shard::{Launch, Shard};
@@ -20,51 +16,24 @@ use crate::delivery::{Attempt, Outcome, Reason};
 use crate::source::record::{Record, Timestamp};
 use crate::source::{Assigned, PartitionId, Progress};
 use crate::state::shared::{TargetShared, WorkerTarget};
+use crate::targets::sample;
 
 fn target(number: u128) -> CompiledTarget {
     CompiledTarget {
         uid: Uuid::from_u128(number),
-        namespace: "default".to_owned(),
         name: format!("target-{number}"),
-        suspend: false,
-        sources: vec![source(None)],
-        start_from: StartFrom::Latest,
-        endpoint: Endpoint {
-            url: Secret::new("http://127.0.0.1/"),
-            shown_url: "http://127.0.0.1/".to_owned(),
-            method: Method::Post,
-            headers: Vec::new(),
-            tls: Tls::default(),
-        },
-        authentication: None,
-        signing_keys: Vec::new(),
-        format: Format::Json,
-        event_type: "test".to_owned(),
         transaction: TransactionLimits {
             max_events: 3,
             max_bytes: 1 << 20,
         },
-        timeout: Duration::from_secs(15),
-        retry: Retry {
-            initial_backoff: Duration::from_secs(2),
-            max_backoff: Duration::from_secs(512),
-            max_age: Duration::from_secs(3600),
-            retry_after: RetryAfterPolicy::Honor,
-            reject_attempts: 3,
-            status_overrides: Vec::new(),
-        },
-        on_reject: OnReject::DeadLetter,
-        on_head_failing: OnHeadFailing::Wait,
-        dead_letter_topic: None,
-        failure_threshold: 1,
+        ..sample::target()
     }
 }
 
 fn source(filter: Option<Filter>) -> Source {
     Source {
-        topic: "orders".to_owned(),
-        class: SourceClass::Persistent,
         filter,
+        ..sample::source("orders")
     }
 }
 
@@ -155,7 +124,7 @@ impl Bench {
             lane_starts,
             progress,
         };
-        self.shard.assigned(assigned, self.now);
+        self.shard.assigned(assigned);
     }
 
     fn read(&mut self, slot: u32, offsets: impl IntoIterator<Item = i64>) {

@@ -26,9 +26,8 @@ async fn records_arrive_in_order_and_what_is_done_is_committed() {
     worker
         .committed("orders", &[(0, 60), (1, 0), (2, 20)])
         .await;
-    let log = worker.log();
-    assert_eq!(log.offsets("orders", 0), (0..60).collect::<Vec<_>>());
-    assert_eq!(log.offsets("orders", 2), (0..20).collect::<Vec<_>>());
+    assert_eq!(worker.offsets("orders", 0), (0..60).collect::<Vec<_>>());
+    assert_eq!(worker.offsets("orders", 2), (0..20).collect::<Vec<_>>());
     let report = worker.handle.report().await.unwrap();
     assert_eq!((report.records_read, report.bytes_in_flight), (80, 0));
     assert!(report.joined && report.commits_ok > 0 && report.events_lost.is_empty());
@@ -43,8 +42,8 @@ async fn keys_values_headers_and_tombstones_arrive_as_they_were_written() {
     let worker = Worker::start(&cluster, "g", Habit::Deliver);
     worker.subscribe("raw", StartFrom::Earliest).await;
     worker.received(2).await;
-    let log = worker.log();
-    let (full, bare) = (&log.records[0].1, &log.records[1].1);
+    let records = worker.records();
+    let (full, bare) = (&records[0], &records[1]);
     assert_eq!(
         (full.key(), full.value()),
         (Some(&b"k"[..]), Some(&b"v\0"[..]))
@@ -55,7 +54,6 @@ async fn keys_values_headers_and_tombstones_arrive_as_they_were_written() {
         (bare.key(), bare.value(), bare.headers().count()),
         (None, None, 0)
     );
-    drop(log);
     worker.shut_down().await;
 }
 
@@ -73,8 +71,8 @@ async fn the_end_of_a_new_topic_is_remembered_at_once() {
     let next = Worker::start(&cluster, "g", Habit::Deliver);
     next.subscribe("news", StartFrom::Latest).await;
     next.received(5).await;
-    assert_eq!(next.log().offsets("news", 0), [5, 6, 7]);
-    assert_eq!(next.log().offsets("news", 1), [0, 1]);
+    assert_eq!(next.offsets("news", 0), [5, 6, 7]);
+    assert_eq!(next.offsets("news", 1), [0, 1]);
     next.shut_down().await;
 }
 
@@ -124,8 +122,8 @@ async fn two_workers_share_a_topic_and_nothing_is_lost_or_repeated_when_they_com
     }
     second.received(20).await;
     for partition in 0..4 {
-        let mut all = first.log().offsets("shared", partition);
-        all.extend(second.log().offsets("shared", partition));
+        let mut all = first.offsets("shared", partition);
+        all.extend(second.offsets("shared", partition));
         assert_eq!(all, (0..30).collect::<Vec<_>>(), "partition {partition}");
     }
     second.shut_down().await;
@@ -150,7 +148,7 @@ async fn a_budget_that_is_spent_stops_reading_until_bytes_are_released() {
     worker.change(Habit::Deliver);
     worker.received(400).await;
     for partition in 0..4 {
-        let offsets = worker.log().offsets("big", partition);
+        let offsets = worker.offsets("big", partition);
         assert_eq!(offsets, (0..100).collect::<Vec<_>>());
     }
     worker.shut_down().await;
@@ -176,10 +174,7 @@ async fn a_partition_that_does_not_drain_is_paused_alone_and_goes_on_later() {
     assert_eq!(paused, [1]);
     worker.change(Habit::Deliver);
     worker.received_of("mixed", 1, 200).await;
-    assert_eq!(
-        worker.log().offsets("mixed", 1),
-        (0..200).collect::<Vec<_>>()
-    );
+    assert_eq!(worker.offsets("mixed", 1), (0..200).collect::<Vec<_>>());
     worker.shut_down().await;
 }
 
@@ -196,7 +191,7 @@ async fn a_broker_that_goes_and_comes_back_costs_nothing_but_time() {
     cluster.produce("t", 0, 5..10).await;
     worker.received(10).await;
     worker.committed("t", &[(0, 10)]).await;
-    assert_eq!(worker.log().offsets("t", 0), (0..10).collect::<Vec<_>>());
+    assert_eq!(worker.offsets("t", 0), (0..10).collect::<Vec<_>>());
     worker.shut_down().await;
 }
 
@@ -210,7 +205,52 @@ async fn a_partition_whose_start_cannot_be_asked_for_waits_and_skips_nothing() {
     let worker = Worker::start(&cluster, "g", Habit::Deliver);
     worker.subscribe("t", StartFrom::Earliest).await;
     worker.received(5).await;
-    assert_eq!(worker.log().offsets("t", 0), (0..5).collect::<Vec<_>>());
+    assert_eq!(worker.offsets("t", 0), (0..5).collect::<Vec<_>>());
+    worker.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_took_while_no_worker_ran_is_counted() {
+    let cluster = Cluster::with_topic("t", 1);
+    cluster.produce("t", 0, 0..10).await;
+    let worker = Worker::start(&cluster, "g", Habit::Deliver);
+    worker.subscribe("t", StartFrom::Earliest).await;
+    worker.committed("t", &[(0, 10)]).await;
+    worker.shut_down().await;
+    // The mock keeps 5 MiB.
+    cluster.produce_large("t", 0, 100, 100_000).await;
+    let next = Worker::start(&cluster, "g", Habit::Deliver);
+    next.subscribe("t", StartFrom::Latest).await;
+    next.received_to("t", 0, 109).await;
+    let first = next.offsets("t", 0)[0];
+    assert!(first > 10);
+    assert_eq!(next.lost("retention").await, first - 10);
+    assert_eq!(next.offsets("t", 0), (first..110).collect::<Vec<_>>());
+    next.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_retention_took_from_a_paused_partition_is_counted_and_reading_goes_on() {
+    let cluster = Cluster::with_topic("t", 2);
+    cluster.produce_large("t", 0, 60, 40_000).await;
+    cluster.produce("t", 1, 0..3).await;
+    let worker = Worker::start(&cluster, "g", Habit::HoldPartition(0));
+    worker.subscribe("t", StartFrom::Earliest).await;
+    worker.paused("t", 0).await;
+    worker.received_of("t", 1, 3).await;
+    let held = worker.offsets("t", 0);
+    cluster.produce_large("t", 0, 100, 100_000).await;
+    worker.change(Habit::Deliver);
+    worker.received_to("t", 0, 159).await;
+    let all = worker.offsets("t", 0);
+    let after = all[held.len()];
+    assert_eq!(all[..held.len()], held);
+    assert_eq!(all[held.len()..], (after..160).collect::<Vec<_>>());
+    assert_eq!(worker.lost("retention").await, after - held.len() as i64);
+    cluster.produce("t", 1, 3..5).await;
+    worker.received_of("t", 1, 5).await;
+    assert_eq!(worker.offsets("t", 1), [0, 1, 2, 3, 4]);
+    worker.committed("t", &[(0, 160), (1, 5)]).await;
     worker.shut_down().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -113,9 +113,11 @@ impl Cluster {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, partition);
         let answer = consumer.committed_offsets(list, PATIENCE).unwrap();
-        match answer.elements()[0].offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
+        let elements = answer.elements();
+        if let Offset::Offset(offset) = elements[0].offset() {
+            Some(offset)
+        } else {
+            None
         }
     }
 }
@@ -137,12 +139,12 @@ pub(super) enum Habit {
 
 /// What a shard has seen.
 #[derive(Debug, Default)]
-pub(super) struct Log {
-    pub(super) records: Vec<((Arc<str>, i32), Record)>,
+struct Log {
+    records: Vec<((Arc<str>, i32), Record)>,
 }
 
 impl Log {
-    pub(super) fn offsets(&self, topic: &str, partition: i32) -> Vec<i64> {
+    fn offsets(&self, topic: &str, partition: i32) -> Vec<i64> {
         self.records
             .iter()
             .filter(|((name, number), _)| &**name == topic && *number == partition)
@@ -211,8 +213,18 @@ impl Worker {
         self.handle.subscribe(subscription).await.unwrap();
     }
 
-    pub(super) fn log(&self) -> MutexGuard<'_, Log> {
-        self.seen.log.lock().unwrap()
+    /// What came of a partition, by offset.
+    pub(super) fn offsets(&self, topic: &str, partition: i32) -> Vec<i64> {
+        self.seen.log.lock().unwrap().offsets(topic, partition)
+    }
+
+    /// Everything that came.
+    pub(super) fn records(&self) -> Vec<Record> {
+        let log = self.seen.log.lock().unwrap();
+        log.records
+            .iter()
+            .map(|(_, record)| record.clone())
+            .collect()
     }
 
     pub(super) async fn received(&self, records: usize) {
@@ -223,6 +235,28 @@ impl Worker {
     pub(super) async fn received_of(&self, topic: &'static str, partition: i32, records: usize) {
         self.until("received of a partition", move |log| {
             log.offsets(topic, partition).len() >= records
+        })
+        .await;
+    }
+
+    pub(super) async fn received_to(&self, topic: &'static str, partition: i32, offset: i64) {
+        self.until("received to an offset", move |log| {
+            log.offsets(topic, partition).last() == Some(&offset)
+        })
+        .await;
+    }
+
+    pub(super) async fn lost(&self, cause: &str) -> i64 {
+        let report = self.handle.report().await.unwrap();
+        report.events_lost[cause].try_into().unwrap()
+    }
+
+    pub(super) async fn paused(&self, topic: &str, partition: i32) {
+        self.reports("paused", |report| {
+            report
+                .partitions
+                .iter()
+                .any(|found| &*found.topic == topic && found.partition == partition && found.paused)
         })
         .await;
     }

@@ -77,23 +77,3 @@ fn a_filter_that_does_not_parse_is_named_with_the_fix() {
     assert!(error.contains("info,=nonsense="), "{error}");
     assert!(error.contains("use a level such as"), "{error}");
 }
-
-#[test]
-fn lines_of_librdkafka_come_at_our_levels() {
-    for (theirs, ours) in [
-        (RDKafkaLogLevel::Emerg, "ERROR"),
-        (RDKafkaLogLevel::Critical, "ERROR"),
-        (RDKafkaLogLevel::Error, "WARN"),
-        (RDKafkaLogLevel::Warning, "WARN"),
-        (RDKafkaLogLevel::Notice, "INFO"),
-        (RDKafkaLogLevel::Debug, "DEBUG"),
-    ] {
-        let line = logged(LogFormat::Json, "trace", || {
-            librdkafka(theirs, "FAIL", "broker down")
-        });
-        let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(line["level"], ours);
-        assert_eq!(line["component"], "librdkafka");
-        assert_eq!(line["message"], "broker down");
-    }
-}
