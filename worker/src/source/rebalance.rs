@@ -34,8 +34,8 @@ const LAST_COMMIT: Duration = Duration::from_millis(1_500);
 /// The part of letting go that shards have to stop what the grace did not finish.
 const ABORT: Duration = Duration::from_millis(500);
 
-/// How often the last commit is sent while the coordinator asks to try again.
-const LAST_COMMIT_ATTEMPTS: usize = 5;
+/// How long the last commit waits before it is sent again, while the group is busy with a rebalance.
+const COMMIT_AGAIN: Duration = Duration::from_millis(50);
 
 /// Ownership, as the consumer thread and the callbacks it calls share it. Never contended: the lock
 /// is held by one of them at a time, on one thread.
@@ -256,7 +256,7 @@ fn commit_last(
         };
         let _ = answered(ownership, clock::now(), &answer);
     }
-    for _ in 0..LAST_COMMIT_ATTEMPTS {
+    while !left().is_zero() {
         let offsets = ownership
             .book
             .last_commit(slots, |slot| ownership.frontier(slot));
@@ -270,15 +270,15 @@ fn commit_last(
             Err(error) => Some(CommitAnswer::refused(error)),
         };
         let Some(answer) = answer else {
-            tracing::warn!("the last frontiers were not committed in time; events may be repeated");
-            return;
+            break;
         };
         match answered(ownership, clock::now(), &answer) {
             Verdict::Acked | Verdict::MemberLost | Verdict::Fenced => return,
-            Verdict::Retry => {}
+            // Nothing is under way, so this only waits.
+            Verdict::Retry => drop(committer.answer(COMMIT_AGAIN.min(left()))),
         }
     }
-    tracing::warn!("the last frontiers were not committed; events may be repeated");
+    tracing::warn!("the last frontiers were not committed in time; events may be repeated");
 }
 
 fn answered(ownership: &mut Ownership, now: Instant, answer: &CommitAnswer) -> Verdict {
