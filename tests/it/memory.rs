@@ -57,11 +57,11 @@ async fn a_target_that_hangs_costs_no_memory_and_delays_nobody() -> Result<()> {
     let mut flowing = Expected::default();
     let produced = site
         .kafka
-        .produce(&held_topic, large_events(HELD, 1))
+        .produce(&held_topic, large_events(HELD, PARTITIONS))
         .await?;
     held.add_produced(&held_topic, &produced);
     // It hangs before the others begin.
-    slow.arrived(1, SOON).await?;
+    slow.arrived(PARTITIONS, SOON).await?;
     for _ in 0..10 {
         let events = large_events(FLOWING / 10, PARTITIONS);
         let produced = site.kafka.produce(&flowing_topic, events).await?;
@@ -71,7 +71,7 @@ async fn a_target_that_hangs_costs_no_memory_and_delays_nobody() -> Result<()> {
         flowing.compare(&fast.accepted()?).kept_exactly_once()
     })
     .await?;
-    assert_eq!(slow.count(), 1);
+    assert_eq!(slow.count(), PARTITIONS);
     let peak = worker.usage()?.peak_resident_bytes;
     // Twice, since a buffer that grows is copied, and an allocator keeps what was freed.
     let bound = at_rest + 2 * (BUDGET_BYTES + FETCHED_BYTES + REQUESTS_BYTES);

@@ -6,8 +6,8 @@
 //! until its last byte is dropped; nothing grows while nobody scrapes. It does not restart what
 //! ended: whoever needs a task awaits [`Task::ended`] and decides.
 //!
-//! [`book`] keeps the figures and [`progress`] the stopwatches, both pure; [`meter`] connects running
-//! code to them; [`run`] is the life of one run.
+//! `book` keeps the figures and `progress` the stopwatches, both pure; `meter` connects running code to
+//! them; `run` is the life of one run.
 
 use std::collections::BTreeMap;
 use std::fmt;

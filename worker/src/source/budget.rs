@@ -8,16 +8,20 @@
 //! Paused bytes are set apart: the gate lets the others have B less the paused bytes, and never less
 //! than B/2. A partition's share is a quarter of what paused partitions leave of the other half, at
 //! least [`FLOOR`]. It is paused when it holds its share and drains too slowly, at twice its share at
-//! once, and when the gate is shut while a partition with nothing in flight has records to read.
+//! once unless it is *steady*, and when the gate is shut while a partition with nothing in flight has
+//! records to read. A partition is steady when it has lately drained a quarter of what it holds: the
+//! gate is enough for it, and a pause would cost it more than its bytes cost us (librdkafka may take a
+//! second to notice a resumption).
 //!
-//! Bound: while at most B/2 is paused, everything together is at most B and one record. From then on
-//! a partition can only be paused with at most 2·FLOOR and one record, so that n partitions never
-//! hold more than B + n·(2·FLOOR + the largest record).
+//! Bound: once B is paused nobody is steady, and a partition can only be paused with at most 2·FLOOR
+//! and one record. The last one before that was paused with at most B/2, and what is not paused is at
+//! most B/2, so that n partitions never hold more than 2·B + n·(2·FLOOR + the largest record). It
+//! takes one steady partition after the other to fail within moments to come near it.
 //!
 //! No deadlock: a partition without bytes in flight is always resumed, and with no bytes in flight at
 //! all the gate is open.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// Least share of a partition, bytes: enough for a transaction of a hundred small events to be in
@@ -65,6 +69,8 @@ pub(super) struct Budget {
     paused_bytes: i64,
     shut_since: Option<Instant>,
     window: Option<Window>,
+    /// Slots that drained well in the last window.
+    steady: BTreeSet<u32>,
 }
 
 /// What each partition had drained when the window began.
@@ -83,6 +89,7 @@ impl Budget {
             paused_bytes: 0,
             shut_since: None,
             window: None,
+            steady: BTreeSet::new(),
         }
     }
 
@@ -113,8 +120,12 @@ impl Budget {
         self.limit() - (in_flight - self.paused_bytes)
     }
 
-    /// What a partition may hold at most; beyond it, it is paused at once.
-    pub(super) fn cap(&self) -> i64 {
+    /// What a partition may hold at most; beyond it, it is paused at once. A steady one is bounded by
+    /// the gate alone.
+    pub(super) fn cap(&self, slot: u32) -> i64 {
+        if self.paused_bytes < self.total && self.steady.contains(&slot) {
+            return i64::MAX;
+        }
         2 * self.share(0)
     }
 
@@ -141,11 +152,12 @@ impl Budget {
         }
         self.sum_paused(usages);
         for usage in usages {
-            if usage.in_flight >= self.cap() {
+            if usage.in_flight >= self.cap(usage.slot) {
                 self.pause(usage, &mut review);
             }
         }
         if self.window_is_over(now) {
+            self.steady = self.find_steady(usages);
             self.judge_pace(usages, &mut review);
             self.help_the_hungry(now, usages, &mut review);
             self.window = Some(Window {
@@ -154,6 +166,16 @@ impl Budget {
             });
         }
         review
+    }
+
+    /// Who drained a quarter of what it holds, within the window.
+    fn find_steady(&self, usages: &[Usage]) -> BTreeSet<u32> {
+        let steady = |usage: &&Usage| {
+            let drained = self.drained_in_window(usage);
+            drained.is_some_and(|bytes| bytes > 0 && bytes >= usage.in_flight / 4)
+        };
+        let slots = usages.iter().filter(steady).map(|usage| usage.slot);
+        slots.collect()
     }
 
     /// Who holds a share and has not drained half of one within the window needs more than twice

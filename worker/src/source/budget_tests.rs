@@ -52,6 +52,26 @@ fn a_partition_over_twice_its_share_is_paused_at_once() {
 }
 
 #[test]
+fn a_steady_partition_is_left_to_the_gate_although_others_are_paused() {
+    let mut budget = budget();
+    let now = clock::now();
+    let hung: Vec<Usage> = (0..3).map(|slot| usage(slot, 4 * MIB, 4 * MIB)).collect();
+    let with = |steady: Usage| [&hung[..], &[steady]].concat();
+    budget.review(now, &with(usage(9, 0, 0)));
+    let later = now + PATIENCE;
+    let review = budget.review(later, &with(usage(9, MIB, 3 * MIB)));
+    assert!(!review.pause.contains(&9));
+    assert_eq!(budget.cap(8), 2 * FLOOR, "one that nothing is known of");
+    let review = budget.review(later, &with(usage(9, 2 * MIB, 4 * MIB)));
+    assert!(
+        !review.pause.contains(&9),
+        "although it is far over its share"
+    );
+    let review = budget.review(later + PATIENCE, &with(usage(9, 2 * MIB, 4 * MIB)));
+    assert_eq!(review.pause, [9], "it stands still");
+}
+
+#[test]
 fn a_paused_partition_goes_on_when_it_has_drained_and_only_once() {
     let mut budget = budget();
     let now = clock::now();
@@ -71,7 +91,7 @@ fn paused_bytes_leave_at_least_half_of_the_budget_to_the_others() {
     assert_eq!(budget.review(now, &stuck).pause.len(), 40);
     assert!(budget.gate_is_open(now, 160 * MIB + B / 2 - 1));
     assert!(!budget.gate_is_open(now, 160 * MIB + B / 2));
-    assert_eq!(budget.cap(), 2 * FLOOR);
+    assert_eq!(budget.cap(9), 2 * FLOOR);
 }
 
 #[test]
@@ -153,7 +173,7 @@ proptest! {
                         let held: i64 = usages.iter().map(|usage| usage.in_flight).sum();
                         let here = usages[slot as usize].in_flight;
                         let open = budget.gate_is_open(now, held);
-                        if !open || paused[slot as usize] || here >= budget.cap() {
+                        if !open || paused[slot as usize] || here >= budget.cap(slot) {
                             break;
                         }
                         usages[slot as usize].in_flight += size;
@@ -171,7 +191,7 @@ proptest! {
             }
             apply(&budget.review(now, &usages), &mut paused);
             let held: i64 = usages.iter().map(|usage| usage.in_flight).sum();
-            let bound = total + i64::from(PARTITIONS) * (2 * FLOOR + LARGEST);
+            let bound = 2 * total + i64::from(PARTITIONS) * (2 * FLOOR + LARGEST);
             prop_assert!(held <= bound, "{held} > {bound}");
         }
         for usage in &mut usages {

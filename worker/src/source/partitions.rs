@@ -188,13 +188,18 @@ impl Ownership {
 
     /// Where a record of a partition goes; none when it is not wanted. `cap` is what a partition may
     /// hold.
-    pub(super) fn place(&self, topic: &str, partition: i32, cap: i64) -> Option<Place> {
+    pub(super) fn place(
+        &self,
+        topic: &str,
+        partition: i32,
+        cap: impl FnOnce(u32) -> i64,
+    ) -> Option<Place> {
         let slot = self.slot_of(topic, partition)?;
         let partition = self.running.get(&slot)?;
         Some(Place {
             slot,
             next: partition.next,
-            room: cap - partition.progress.in_flight_bytes(),
+            room: cap(slot).saturating_sub(partition.progress.in_flight_bytes()),
         })
     }
 

@@ -225,7 +225,7 @@ impl Reader {
     /// Waits for records and hands one wake-up's worth to the shards.
     fn read(&mut self, wait: Duration) -> Result<(), SourceError> {
         let room = self.budget.room(self.thread.bytes.total());
-        let cap = self.budget.cap();
+        let cap = |slot| self.budget.cap(slot);
         let mut batch = Batch::default();
         let mut errors = Vec::new();
         // After an event of the group `poll` returns nothing, so no record of a batch is older than
@@ -265,13 +265,13 @@ impl Reader {
             return Ok(());
         }
         self.next_service = now + STAND_BY;
-        let cap = self.budget.cap();
         let mut batch = Batch::default();
         for _ in 0..EVENTS_AT_ONCE {
             match self.consumer.poll(Duration::ZERO) {
                 Some(Ok(message)) => {
                     batch.take(&message, |topic, partition| {
-                        lock(&self.thread.ownership).place(topic, partition, cap)
+                        lock(&self.thread.ownership)
+                            .place(topic, partition, |slot| self.budget.cap(slot))
                     });
                     break;
                 }
