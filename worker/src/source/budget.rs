@@ -151,13 +151,16 @@ impl Budget {
             self.paused.remove(slot);
         }
         self.sum_paused(usages);
+        let window_is_over = self.window_is_over(now);
+        if window_is_over {
+            self.steady = self.find_steady(usages);
+        }
         for usage in usages {
             if usage.in_flight >= self.cap(usage.slot) {
                 self.pause(usage, &mut review);
             }
         }
-        if self.window_is_over(now) {
-            self.steady = self.find_steady(usages);
+        if window_is_over {
             self.judge_pace(usages, &mut review);
             self.help_the_hungry(now, usages, &mut review);
             self.window = Some(Window {
