@@ -21,8 +21,9 @@ async fn sigterm_loses_and_repeats_nothing() -> Result<()> {
     let receiver = scene.receiver("all")?;
     let mut worker = scene.worker().await?;
     for _ in 0..3 {
+        let before = receiver.count();
         scene.produce_to_each(3, 500).await?;
-        receiver.arrived(receiver.count() + 3, SOON).await?;
+        receiver.arrived(before + 3, SOON).await?;
         assert_eq!(worker.stop(SOON).await?.code(), Some(0));
         worker = scene.worker().await?;
     }
