@@ -6,7 +6,12 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Result, ensure};
-use parcelhook_env::{check::EventId, receiver::Receiver, worker::Worker};
+use parcelhook_env::{
+    check::EventId,
+    eventually,
+    receiver::{Answer, Gate, Receiver},
+    worker::Worker,
+};
 
 use crate::scene::{SOON, Scene, owns};
 
@@ -15,10 +20,10 @@ const PARTITIONS: i32 = 6;
 /// Shorter than the default, so that the group soon misses a worker that was killed.
 const SESSION: &str = "session.timeout.ms=6000";
 
-/// What was certain just before a worker was killed, and what had been accepted just after.
+/// What was certain at the moment when workers were killed.
 struct Kill {
     committed: BTreeMap<i32, Option<i64>>,
-    /// Requests up to then, by receiver.
+    /// Requests that had arrived, by receiver.
     requests: Vec<u64>,
 }
 
@@ -26,6 +31,8 @@ struct Kill {
 struct Story<'s> {
     scene: &'s Scene<'static>,
     receivers: &'s [Receiver],
+    /// Holds all answers back while it is shut.
+    gate: Gate,
     kills: Vec<Kill>,
 }
 
@@ -34,14 +41,28 @@ impl Story<'_> {
         joins(self.scene).await
     }
 
-    async fn is_killed(&mut self, worker: Worker) -> Result<()> {
+    /// Kills workers at a moment when every lane has sent a transaction and has no answer: there is
+    /// something to lose, and nothing more to come from the dead.
+    async fn are_killed<const N: usize>(&mut self, workers: [Worker; N]) -> Result<()> {
+        self.gate.shut();
+        for receiver in self.receivers {
+            eventually("a transaction of every lane in flight", SOON, async || {
+                let at_once = receiver.at_once();
+                ensure!(at_once == u64::from(PARTITIONS.unsigned_abs()), "{at_once}");
+                Ok(())
+            })
+            .await?;
+        }
         let committed = self.scene.committed().await?;
-        worker.kill().await?;
+        for worker in workers {
+            worker.kill().await?;
+        }
         let receivers = self.receivers.iter();
         self.kills.push(Kill {
             committed,
             requests: receivers.map(|receiver| receiver.count() as u64).collect(),
         });
+        self.gate.open();
         Ok(())
     }
 
@@ -58,16 +79,13 @@ impl Story<'_> {
         self.goes_on().await?;
         let (second, third) = tokio::try_join!(self.joins(), self.joins())?;
         self.goes_on().await?;
-        // One leaves and another is killed before its partitions have settled.
         assert_eq!(second.stop(SOON).await?.code(), Some(0));
-        self.is_killed(third).await?;
+        self.are_killed([third]).await?;
         let fourth = self.joins().await?;
         self.goes_on().await?;
-        // All that are left are killed: nobody is there to take over.
         let fifth = self.joins().await?;
-        for worker in [first, fourth, fifth] {
-            self.is_killed(worker).await?;
-        }
+        // All at once: nobody is there to take over.
+        self.are_killed([first, fourth, fifth]).await?;
         let last = self.joins().await?;
         self.goes_on().await?;
         assert_eq!(last.stop(SOON).await?.code(), Some(0));
@@ -95,9 +113,15 @@ async fn joins(scene: &Scene<'_>) -> Result<Worker> {
 async fn three_workers_that_come_and_go_and_die_lose_nothing_and_keep_the_order() -> Result<()> {
     let scene = Scene::new("crashes", usize::try_from(PARTITIONS)?).await?;
     let receivers = [scene.receiver("one")?, scene.receiver("two")?];
+    let gate = Gate::new();
+    gate.open();
+    for receiver in &receivers {
+        receiver.answer(Answer::ok().behind(&gate));
+    }
     let mut story = Story {
         scene: &scene,
         receivers: &receivers,
+        gate,
         kills: Vec::new(),
     };
     let told = Box::pin(story.told());

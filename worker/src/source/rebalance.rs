@@ -112,6 +112,7 @@ impl Context {
         if slots.is_empty() {
             return;
         }
+        tracing::info!(partitions = slots.len(), "letting partitions go");
         let stop = deadline.checked_sub(LAST_COMMIT).unwrap_or(deadline);
         let grace = stop.checked_sub(ABORT).unwrap_or(stop);
         ownership.ask_back(&slots, grace, stop);
