@@ -50,7 +50,7 @@ impl Exit {
                 "Kafka ended this worker for good, for instance a fenced group.instance.id"
             }
             Self::Unfinished => {
-                "ended before letting go was done: the grace ran out, or a second signal came; some events may be delivered again"
+                "ended before letting go was done: a second signal came, or a part did not end in time; some events may be delivered again"
             }
         }
     }
