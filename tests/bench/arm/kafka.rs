@@ -15,7 +15,7 @@ const AS_THE_WORKER: [(&str, &str); 8] = [
     ("fetch.queue.backoff.ms", "10"),
     ("queued.max.messages.kbytes", "8192"),
     ("queued.min.messages", "10000"),
-    ("fetch.message.max.bytes", "524288"),
+    ("fetch.message.max.bytes", "65536"),
     ("fetch.max.bytes", "4194304"),
     ("socket.keepalive.enable", "true"),
 ];

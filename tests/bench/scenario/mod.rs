@@ -19,8 +19,10 @@ pub(crate) enum Scenario {
     Singles,
     /// A hundred events a request, beside merely reading.
     Batches,
-    /// The most memory, with one target and with a thousand.
+    /// The most memory, with one target.
     Memory,
+    /// The same with a thousand targets.
+    Targets,
     /// CPU time when nothing happens.
     Idle,
     /// Throughput when the receiver takes 100 ms.
@@ -44,7 +46,8 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
             match scenario {
                 Scenario::Singles => compare::singles(&stage, &mut report).await,
                 Scenario::Batches => compare::batches(&stage, &mut report).await,
-                Scenario::Memory => memory::measure(&stage, &mut report).await,
+                Scenario::Memory => memory::one_target(&stage, &mut report).await,
+                Scenario::Targets => memory::many_targets(&stage, &mut report).await,
                 Scenario::Idle => idle::measure(&stage, &mut report).await,
                 Scenario::Latency => latency::measure(&stage, &mut report).await,
             }

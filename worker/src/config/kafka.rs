@@ -26,8 +26,9 @@ pub const DEFAULTS: [(&str, &str); 12] = [
     ("queued.max.messages.kbytes", "8192"),
     // The same bound counted in events of one partition; a worker with small events meets this first.
     ("queued.min.messages", "10000"),
-    // One partition's share of a fetch. A larger event is still fetched, alone.
-    ("fetch.message.max.bytes", "524288"),
+    // One partition's share of a fetch: 64 partitions fill one answer, so that all lanes get work from
+    // it instead of a few getting a lot. A larger event is still fetched, alone.
+    ("fetch.message.max.bytes", "65536"),
     // A whole answer. Beyond this, answers overshoot the bound of the queue by much.
     ("fetch.max.bytes", "4194304"),
     // A connection that a firewall forgot is found out by the kernel, not by the next request.
