@@ -53,6 +53,7 @@ pub struct Driver<D: Deliver> {
 struct Ended {
     key: LaneKey,
     sent: Sent,
+    began: Instant,
     attempt: Result<Attempt, Aborted>,
 }
 
@@ -79,7 +80,7 @@ impl<D: Deliver> Driver<D> {
                 in_flight.push(attempt(Rc::clone(&self.deliver), launch));
             }
             self.let_go(now);
-            let wake = self.wake();
+            let wake = self.wake(now);
             tokio::select! {
                 biased;
                 message = inbox.recv() => match message {
@@ -130,6 +131,7 @@ impl<D: Deliver> Driver<D> {
     }
 
     fn ended(&mut self, ended: Ended) {
+        self.shard.over(ended.began);
         if let Ok(attempt) = ended.attempt {
             ended.sent.span.clone().end(&attempt);
             self.shard
@@ -151,11 +153,11 @@ impl<D: Deliver> Driver<D> {
         });
     }
 
-    fn wake(&self) -> Option<Instant> {
+    fn wake(&mut self, now: Instant) -> Option<Instant> {
         self.closing
             .iter()
             .map(|closing| closing.grace)
-            .chain(self.shard.next_due())
+            .chain(self.shard.next_due(now))
             .min()
     }
 }
@@ -166,13 +168,19 @@ async fn attempt<D: Deliver>(deliver: Rc<D>, launch: Launch<D::Prepared>) -> End
         prepared,
         request,
         sent,
+        began,
         registration,
     } = launch;
     let span = sent.span.span().clone();
     let attempt = deliver.attempt(&prepared, request).instrument(span);
     let attempt = waiting(Cause::Http, attempt);
     let attempt = Abortable::new(attempt, registration).await;
-    Ended { key, sent, attempt }
+    Ended {
+        key,
+        sent,
+        began,
+        attempt,
+    }
 }
 
 async fn sleep_until(wake: Option<Instant>) {

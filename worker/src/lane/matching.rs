@@ -64,6 +64,7 @@ pub(super) fn begin<P>(
                 next: partition.end(),
             },
             machine: Machine::default(),
+            restless: false,
             wake: None,
             abort: None,
             stamp,

@@ -14,6 +14,7 @@ pub mod driver;
 pub mod due;
 pub mod machine;
 mod matching;
+pub mod pace;
 pub mod partition;
 pub mod queue;
 pub mod request;
@@ -64,6 +65,8 @@ pub struct Lane {
     pub queue: Queue,
     /// Where it stands.
     pub machine: Machine,
+    /// Whether the shard is about to look at it.
+    pub restless: bool,
     /// When the shard looks at it again, if it will.
     pub wake: Option<Instant>,
     /// Ends the attempt in flight.

@@ -174,16 +174,25 @@ impl Partition {
         })
     }
 
-    /// Keys of the lanes that have something to do now: an event waits and no attempt is in flight.
-    pub fn restless(&self, now: Instant) -> Vec<LaneKey> {
-        let end = self.ledger.next();
-        let restless = |lane: &Lane| {
-            lane.machine.ready(now).is_ok() && (lane.ending || !lane.queue.is_empty(end))
-        };
-        self.lanes()
-            .filter(|(_, lane)| restless(lane))
-            .map(|(key, _)| key)
-            .collect()
+    /// Keys of the lanes that have something to do now and were not named yet: an event waits and no
+    /// attempt is in flight.
+    pub fn grow_restless(&mut self, now: Instant) -> Vec<LaneKey> {
+        let (slot, end) = (self.slot, self.ledger.next());
+        let mut keys = Vec::new();
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let Some(lane) = lane.as_mut().filter(|lane| !lane.restless) else {
+                continue;
+            };
+            if lane.machine.ready(now).is_ok() && (lane.ending || !lane.queue.is_empty(end)) {
+                lane.restless = true;
+                keys.push(LaneKey {
+                    slot,
+                    index: index as u32,
+                    id: lane.id,
+                });
+            }
+        }
+        keys
     }
 
     /// Whether no attempt is in flight.

@@ -13,13 +13,14 @@ use futures::future::{AbortHandle, AbortRegistration};
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
-use super::LaneKey;
 use super::due::Due;
 use super::machine::Next;
 use super::matching::{self, Targets};
+use super::pace::Pace;
 use super::partition::Partition;
 use super::request::{self, Destination, Sent};
 use super::target::Target;
+use super::{Lane, LaneKey};
 use crate::delivery::{Attempt, Outcome, PrepareError, Request};
 use crate::recover::backoff::{self, Wait};
 use crate::report::TargetReport;
@@ -38,6 +39,8 @@ pub struct Launch<P> {
     pub request: Request,
     /// What is remembered about it until it ends.
     pub sent: Sent,
+    /// When it begins.
+    pub began: Instant,
     /// Ends the attempt from outside.
     pub registration: AbortRegistration,
 }
@@ -50,7 +53,8 @@ pub struct Shard<P> {
     due: Due,
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
-    next_lane: u64,
+    pace: Pace,
+    lanes_begun: u64,
     jitter: fastrand::Rng,
 }
 
@@ -61,7 +65,8 @@ impl<P> Default for Shard<P> {
             partitions: FxHashMap::default(),
             due: Due::default(),
             restless: VecDeque::new(),
-            next_lane: 0,
+            pace: Pace::default(),
+            lanes_begun: 0,
             jitter: fastrand::Rng::new(),
         }
     }
@@ -89,7 +94,7 @@ impl<P> Shard<P> {
         for slot in slots {
             if let Some(partition) = self.partitions.get_mut(&slot) {
                 matching::follow(partition, &self.targets, now);
-                matching::begin(partition, &self.targets, &[], &mut self.next_lane);
+                matching::begin(partition, &self.targets, &[], &mut self.lanes_begun);
             }
             self.wake_partition(slot, now);
         }
@@ -103,7 +108,12 @@ impl<P> Shard<P> {
         let slot = assigned.slot;
         let starts = assigned.lane_starts.clone();
         let mut partition = Partition::new(assigned);
-        matching::begin(&mut partition, &self.targets, &starts, &mut self.next_lane);
+        matching::begin(
+            &mut partition,
+            &self.targets,
+            &starts,
+            &mut self.lanes_begun,
+        );
         self.partitions.insert(slot, partition);
     }
 
@@ -157,23 +167,31 @@ impl<P> Shard<P> {
 
     /// The next attempt that may start now. Call until there is none.
     pub fn launch(&mut self, now: Instant) -> Option<Launch<P>> {
-        loop {
-            let key = match self.restless.pop_front() {
-                Some(key) => key,
-                None => self.pop_due(now)?,
-            };
+        while self.pace.allows(now) {
+            let key = self.next_lane(now)?;
             if let Some(launch) = self.try_launch(key, now) {
+                self.pace.began(now);
                 return Some(launch);
             }
         }
+        None
     }
 
     /// When [`Shard::launch`] should be asked again, if nothing else happens.
-    pub fn next_due(&self) -> Option<Instant> {
-        self.due.next()
+    pub fn next_due(&mut self, now: Instant) -> Option<Instant> {
+        if self.pace.allows(now) {
+            self.due.next()
+        } else {
+            self.pace.next()
+        }
     }
 
-    /// An attempt ended.
+    /// The attempt that began then is over, whatever it came to: another may begin.
+    pub fn over(&mut self, began: Instant) {
+        self.pace.ended(began);
+    }
+
+    /// An attempt came to an outcome.
     pub fn ended(&mut self, key: LaneKey, sent: &Sent, attempt: Attempt, now: Instant) {
         let jitter = self.jitter.f64() * 2.0 - 1.0;
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
@@ -196,9 +214,11 @@ impl<P> Shard<P> {
         };
         match next {
             Next::Done { events } => {
+                if !std::mem::replace(&mut lane.restless, true) {
+                    self.restless.push_back(key);
+                }
                 partition.done(key.index, events);
                 target.delivered(&partition.id, sent, attempt, now);
-                self.restless.push_back(key);
             }
             Next::Wait { until } => {
                 lane.wake = until;
@@ -233,16 +253,24 @@ impl<P> Shard<P> {
         self.partitions.len()
     }
 
-    fn pop_due(&mut self, now: Instant) -> Option<LaneKey> {
-        let key = self.due.pop(now)?;
-        if let Some(lane) = self
-            .partitions
-            .get_mut(&key.slot)
-            .and_then(|partition| partition.lane_mut(key))
-        {
-            lane.wake = None;
+    /// Takes a lane to look at: one that has something to do, or one that is due.
+    fn next_lane(&mut self, now: Instant) -> Option<LaneKey> {
+        let (key, is_due) = match self.restless.pop_front() {
+            Some(key) => (key, false),
+            None => (self.due.pop(now)?, true),
+        };
+        if let Some(lane) = self.lane_mut(key) {
+            if is_due {
+                lane.wake = None;
+            } else {
+                lane.restless = false;
+            }
         }
         Some(key)
+    }
+
+    fn lane_mut(&mut self, key: LaneKey) -> Option<&mut Lane> {
+        self.partitions.get_mut(&key.slot)?.lane_mut(key)
     }
 
     fn try_launch(&mut self, key: LaneKey, now: Instant) -> Option<Launch<P>> {
@@ -304,6 +332,7 @@ impl<P> Shard<P> {
             prepared,
             request,
             sent,
+            began: now,
             registration,
         })
     }
@@ -324,11 +353,7 @@ impl<P> Shard<P> {
     }
 
     fn wake_at(&mut self, key: LaneKey, at: Instant) {
-        let Some(lane) = self
-            .partitions
-            .get_mut(&key.slot)
-            .and_then(|partition| partition.lane_mut(key))
-        else {
+        let Some(lane) = self.lane_mut(key) else {
             return;
         };
         if lane.wake.is_none_or(|wake| at < wake) {
@@ -338,8 +363,8 @@ impl<P> Shard<P> {
     }
 
     fn wake_partition(&mut self, slot: u32, now: Instant) {
-        if let Some(partition) = self.partitions.get(&slot) {
-            self.restless.extend(partition.restless(now));
+        if let Some(partition) = self.partitions.get_mut(&slot) {
+            self.restless.extend(partition.grow_restless(now));
         }
     }
 }

@@ -155,6 +155,7 @@ impl Bench {
                 .or_default()
                 .extend(offsets(&launch));
         }
+        self.shard.over(launch.began);
         self.shard
             .ended(launch.key, &launch.sent, attempt, self.now);
         self.launch();

@@ -3,6 +3,7 @@
 use parcelhook_crds::compiled::Filter;
 use parcelhook_crds::spec::source::KeyMatch;
 
+use super::super::pace::{AT_ONCE, YOUNG};
 use super::*;
 
 fn only(key: &str) -> Option<Filter> {
@@ -233,6 +234,25 @@ fn a_partition_that_is_let_go_starts_nothing_and_keeps_what_was_delivered() {
     assert!(bench.in_flight.is_empty() && bench.shard.is_quiet(&[0]));
     bench.shard.drop_partitions(&[0], bench.now);
     assert_eq!((bench.frontier(0), bench.shard.partitions()), (3, 0));
+}
+
+#[test]
+fn a_burst_over_many_lanes_goes_out_in_turns_and_slow_receivers_hold_nobody_up() {
+    let lanes = 2 * AT_ONCE + 1;
+    let mut bench = Bench::new((1..=lanes as u128).map(target));
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    bench.read(0, [1]);
+    assert_eq!(bench.in_flight.len(), AT_ONCE);
+    bench.end(0, delivered());
+    assert_eq!(bench.in_flight.len(), AT_ONCE, "one for one");
+    bench.now += YOUNG;
+    bench.launch();
+    assert_eq!(bench.in_flight.len(), 2 * AT_ONCE, "the first are slow");
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.frontier(0), 2);
 }
 
 #[test]
