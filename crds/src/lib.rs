@@ -1,4 +1,4 @@
-//! Every type that crosses a process boundary: `DeliveryTarget` and the compiled target. No I/O.
+//! Every type that crosses a process boundary: `DeliveryTarget`, the compiled target, lane rows. No I/O.
 //!
 //! The way of a manifest: [`manifest::check`] gives it the API server's verdict and its defaults,
 //! [`compile::compile`] resolves its Secrets, and a [`compiled::CompiledTarget`] is what a worker
@@ -10,6 +10,7 @@ pub mod compiled;
 pub mod crd;
 pub mod duration;
 pub mod effective;
+pub mod lane;
 pub mod manifest;
 pub mod secret;
 pub mod spec;

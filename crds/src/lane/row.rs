@@ -1,0 +1,377 @@
+//! Rows of the lanes topic: keys and values, and their text forms.
+//!
+//! Keys are compact JSON with a fixed order of fields, so that the same lane always has the same key
+//! bytes and compaction works. Values are JSON; fields that are not known are skipped, so an older
+//! reader understands a newer writer.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use uuid::Uuid;
+
+use super::{Epoch, Incarnation};
+
+/// The source partition and the owner that a row belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Scope {
+    /// The consumer group.
+    pub group: String,
+    /// Id of the source topic, when the cluster tells one.
+    #[serde(rename = "topicId")]
+    pub topic_id: Option<Uuid>,
+    /// Name of the source topic.
+    pub topic: String,
+    /// Number of the partition.
+    pub partition: i32,
+    /// The ownership under which the row was written.
+    pub epoch: Epoch,
+}
+
+/// Which lane of a partition: the target and what it selects from the topic.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct LaneName {
+    /// The target's uid.
+    pub target: Uuid,
+    /// Digest of topic, filter and start.
+    #[serde(serialize_with = "to_base64", deserialize_with = "from_base64")]
+    pub selection: [u8; 16],
+}
+
+impl std::fmt::Debug for LaneName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let selection = URL_SAFE_NO_PAD.encode(self.selection);
+        write!(f, "LaneName({} {selection})", self.target)
+    }
+}
+
+/// Key of a record of the lanes topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RowKey {
+    /// Partition and owner.
+    #[serde(flatten)]
+    pub scope: Scope,
+    /// The lane; none is the terminator of the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lane: Option<LaneName>,
+}
+
+/// Says that everything of its epoch that was written before the epoch counted is there, and how far
+/// the partition was done.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Terminator {
+    /// Offset that could be committed when it was written.
+    pub frontier: i64,
+}
+
+/// What a lane that is not live does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Mode {
+    /// Events are parked, and nothing is sent until the next attempt is due.
+    Parking,
+    /// Parked events are sent, oldest first; new ones are still parked.
+    Draining,
+}
+
+/// Why a lane parks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum ParkReason {
+    /// An attempt failed.
+    Failed,
+    /// The target refused the events themselves.
+    Rejected,
+    /// The target is too slow, or rate-limited.
+    Overflow,
+    /// The target is suspended.
+    Suspended,
+}
+
+impl ParkReason {
+    /// The word in headers, metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Failed => "Failed",
+            Self::Rejected => "Rejected",
+            Self::Overflow => "Overflow",
+            Self::Suspended => "Suspended",
+        }
+    }
+}
+
+/// When the next attempt may be made: milliseconds since the Unix epoch, or not by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NotBefore {
+    /// Then.
+    At(i64),
+    /// When somebody changes the target or asks for it.
+    Never,
+}
+
+/// A failed attempt, for people. Holds no body and no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LastFailure {
+    /// When it failed, milliseconds since the Unix epoch.
+    pub at: i64,
+    /// Why: one CamelCase word of a closed set.
+    pub reason: String,
+    /// Status code, when there was a response.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<u16>,
+    /// At most 1 KiB, control bytes stripped.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
+}
+
+/// What a successor must know of a lane that is not live. Offsets count in the source partition
+/// unless said otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LaneRow {
+    /// What the lane does.
+    pub mode: Mode,
+    /// Why it parks.
+    pub reason: ParkReason,
+    /// The DOWN period; on every record that was parked in it.
+    pub incarnation: Incarnation,
+    /// Every event of the lane up to this offset was delivered or dead-lettered.
+    pub delivered_through: i64,
+    /// First and last offset of the transaction that was attempted and not delivered: it goes again
+    /// as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempted: Option<(i64, i64)>,
+    /// Partition of the retry topic that holds the parked events.
+    pub bucket: i32,
+    /// Offset in the bucket below which nothing of the lane is needed.
+    pub resume_offset: i64,
+    /// Failed attempts in a row.
+    pub attempts: u32,
+    /// When the next attempt may be made.
+    pub not_before: NotBefore,
+    /// When the lane left live, milliseconds since the Unix epoch.
+    pub since: i64,
+    /// When the oldest parked event was parked, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_parked_at: Option<i64>,
+    /// The last failed attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<LastFailure>,
+    /// Events parked and not yet delivered, as the owner counted them.
+    pub parked: u64,
+    /// The last request ("retry now", "skip to") that the lane acted on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_request: Option<String>,
+}
+
+/// A record of the lanes topic, decoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// A lane that is not live.
+    Lane(Scope, LaneName, Box<LaneRow>),
+    /// The lane is live again.
+    LaneEnded(Scope, LaneName),
+    /// The epoch's terminator.
+    Terminator(Scope, Terminator),
+    /// The epoch has no terminator any more.
+    TerminatorEnded(Scope),
+}
+
+/// A record of the lanes topic that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum DecodeError {
+    /// It has no key.
+    #[error("the record has no key; only Parcelhook may write to this topic")]
+    NoKey,
+    /// The key.
+    #[error("the key is not a lane's: {0}; only Parcelhook may write to this topic")]
+    Key(serde_json::Error),
+    /// The value.
+    #[error(
+        "the value is not a lane row: {0}; it was written by a later version or by somebody else"
+    )]
+    Value(serde_json::Error),
+}
+
+impl RowKey {
+    /// The key's bytes: the same for the same lane, always.
+    pub fn encode(&self) -> Vec<u8> {
+        // Strings, numbers and fixed fields only: nothing in it can fail.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl LaneRow {
+    /// The row's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl Terminator {
+    /// The terminator's bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+}
+
+impl Entry {
+    /// Reads a record of the lanes topic.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when it is not one of ours.
+    pub fn decode(key: Option<&[u8]>, value: Option<&[u8]>) -> Result<Self, DecodeError> {
+        let RowKey { scope, lane } =
+            serde_json::from_slice(key.ok_or(DecodeError::NoKey)?).map_err(DecodeError::Key)?;
+        match (lane, value) {
+            (Some(lane), Some(value)) => {
+                let row = serde_json::from_slice(value).map_err(DecodeError::Value)?;
+                Ok(Self::Lane(scope, lane, Box::new(row)))
+            }
+            (Some(lane), None) => Ok(Self::LaneEnded(scope, lane)),
+            (None, Some(value)) => {
+                let terminator = serde_json::from_slice(value).map_err(DecodeError::Value)?;
+                Ok(Self::Terminator(scope, terminator))
+            }
+            (None, None) => Ok(Self::TerminatorEnded(scope)),
+        }
+    }
+}
+
+fn to_base64<S: Serializer>(bytes: &[u8; 16], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+}
+
+fn from_base64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 16], D::Error> {
+    let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+    let bytes = URL_SAFE_NO_PAD
+        .decode(text.as_bytes())
+        .map_err(serde::de::Error::custom)?;
+    <[u8; 16]>::try_from(bytes).map_err(|_| serde::de::Error::custom("a selection has 16 bytes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope() -> Scope {
+        Scope {
+            group: "parcelhook.main.default".to_owned(),
+            topic_id: Some(Uuid::from_u128(0x1234)),
+            topic: "orders".to_owned(),
+            partition: 3,
+            epoch: Epoch { n: 4, random: 0x1f },
+        }
+    }
+
+    fn name() -> LaneName {
+        LaneName {
+            target: Uuid::from_u128(7),
+            selection: [9; 16],
+        }
+    }
+
+    fn row() -> LaneRow {
+        LaneRow {
+            mode: Mode::Parking,
+            reason: ParkReason::Failed,
+            incarnation: Incarnation {
+                epoch: scope().epoch,
+                counter: 2,
+            },
+            delivered_through: 41,
+            attempted: Some((42, 45)),
+            bucket: 5,
+            resume_offset: 1_000,
+            attempts: 3,
+            not_before: NotBefore::At(1_700_000_008_000),
+            since: 1_700_000_000_000,
+            oldest_parked_at: Some(1_700_000_000_100),
+            last_failure: Some(LastFailure {
+                at: 1_700_000_000_000,
+                reason: "HTTPStatus".to_owned(),
+                status: Some(503),
+                message: None,
+            }),
+            parked: 4,
+            last_request: None,
+        }
+    }
+
+    #[test]
+    fn rows_are_the_same_bytes_in_every_release() {
+        let lane = Some(name());
+        let scope = scope();
+        insta::assert_snapshot!(text(&RowKey { scope: scope.clone(), lane }.encode()), @r#"{"group":"parcelhook.main.default","topicId":"00000000-0000-0000-0000-000000001234","topic":"orders","partition":3,"epoch":"4.000000000000001f","lane":{"target":"00000000-0000-0000-0000-000000000007","selection":"CQkJCQkJCQkJCQkJCQkJCQ"}}"#);
+        insta::assert_snapshot!(text(&RowKey { scope, lane: None }.encode()), @r#"{"group":"parcelhook.main.default","topicId":"00000000-0000-0000-0000-000000001234","topic":"orders","partition":3,"epoch":"4.000000000000001f"}"#);
+        insta::assert_snapshot!(text(&row().encode()), @r#"{"mode":"Parking","reason":"Failed","incarnation":"4.000000000000001f.2","deliveredThrough":41,"attempted":[42,45],"bucket":5,"resumeOffset":1000,"attempts":3,"notBefore":{"at":1700000008000},"since":1700000000000,"oldestParkedAt":1700000000100,"lastFailure":{"at":1700000000000,"reason":"HTTPStatus","status":503},"parked":4}"#);
+    }
+
+    #[test]
+    fn every_kind_of_record_comes_back() {
+        let lane = RowKey {
+            scope: scope(),
+            lane: Some(name()),
+        }
+        .encode();
+        let epoch = RowKey {
+            scope: scope(),
+            lane: None,
+        }
+        .encode();
+        let terminator = Terminator { frontier: 40 };
+        let rows = [
+            (
+                &lane,
+                Some(row().encode()),
+                Entry::Lane(scope(), name(), Box::new(row())),
+            ),
+            (&lane, None, Entry::LaneEnded(scope(), name())),
+            (
+                &epoch,
+                Some(terminator.encode()),
+                Entry::Terminator(scope(), terminator),
+            ),
+            (&epoch, None, Entry::TerminatorEnded(scope())),
+        ];
+        for (key, value, entry) in rows {
+            assert_eq!(Entry::decode(Some(key), value.as_deref()).unwrap(), entry);
+        }
+    }
+
+    #[test]
+    fn foreign_records_are_refused_and_say_why() {
+        let key = RowKey {
+            scope: scope(),
+            lane: Some(name()),
+        }
+        .encode();
+        for (key, value) in [
+            (None, None),
+            (Some(&b"x"[..]), None),
+            (Some(&key[..]), Some(&b"{}"[..])),
+        ] {
+            let error = Entry::decode(key, value).unwrap_err().to_string();
+            assert!(
+                error.contains("only Parcelhook") || error.contains("somebody else"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_field_of_a_later_version_is_skipped() {
+        let mut value: serde_json::Value = serde_json::from_slice(&row().encode()).unwrap();
+        value["later"] = 1.into();
+        let key = RowKey {
+            scope: scope(),
+            lane: Some(name()),
+        }
+        .encode();
+        let entry = Entry::decode(Some(&key), Some(&serde_json::to_vec(&value).unwrap())).unwrap();
+        assert_eq!(entry, Entry::Lane(scope(), name(), Box::new(row())));
+    }
+
+    fn text(bytes: &[u8]) -> String {
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+}
