@@ -16,6 +16,7 @@ pub mod config;
 pub mod delivery;
 pub mod dev;
 pub mod lane;
+pub mod park;
 pub mod recover;
 pub mod report;
 pub mod router;

@@ -1,4 +1,80 @@
-//! What is known about targets across lanes: their health, and what holds a whole target back.
+//! What is known about lanes beyond one lane: health of a target over all its lanes, and the rows of
+//! lanes that are not live, by which one owner of a partition follows another.
+//!
+//! This file owns the words that shards and the tail of the lanes topic use with each other.
 
 pub mod health;
 pub mod shared;
+
+use parcelhook_crds::lane::{Epoch, LaneName, LaneRow, RowKey};
+
+use crate::source::{PartitionId, TopicId};
+
+/// A source partition, as rows name it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RowPlace {
+    /// Topic and partition.
+    pub source: PartitionId,
+    /// The topic's id, when the cluster tells one.
+    pub topic_id: Option<TopicId>,
+}
+
+/// What a shard asks of the tail.
+#[derive(Clone, Debug)]
+pub enum Ask {
+    /// A partition was assigned: which rows count? Answered once the tail has passed the end that the
+    /// lanes topic has now.
+    TakeOver {
+        /// The shard that asks.
+        shard: u32,
+        /// Slot of the partition.
+        slot: u32,
+        /// The partition.
+        place: RowPlace,
+        /// The epoch in the metadata of the group's commit. None without a commit of ours: then the
+        /// highest epoch that has a terminator counts.
+        epoch: Option<Epoch>,
+    },
+    /// The first commit of `epoch` is acked: tell which rows and terminators of the partition are left
+    /// from other epochs with a number not above its own, now and whenever one appears.
+    Sweep {
+        /// The shard that asks.
+        shard: u32,
+        /// Slot of the partition.
+        slot: u32,
+        /// The partition.
+        place: RowPlace,
+        /// The owner's epoch.
+        epoch: Epoch,
+    },
+    /// The partition is this shard's no more.
+    Forget {
+        /// The shard that asks.
+        shard: u32,
+        /// Slot of the partition.
+        slot: u32,
+    },
+}
+
+/// What the tail tells a shard.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// The answer to [`Ask::TakeOver`].
+    Rows {
+        /// Slot of the partition.
+        slot: u32,
+        /// The rows that count.
+        rows: Vec<(LaneName, LaneRow)>,
+        /// The highest epoch number in any row, terminator or the metadata; 0 when there is none.
+        highest: u32,
+        /// Frontier of the terminator that counts.
+        frontier: Option<i64>,
+    },
+    /// Keys that the owner should write tombstones for.
+    Stale {
+        /// Slot of the partition.
+        slot: u32,
+        /// The keys.
+        keys: Vec<RowKey>,
+    },
+}
