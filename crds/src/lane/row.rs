@@ -158,6 +158,9 @@ pub struct LaneRow {
     pub last_failure: Option<LastFailure>,
     /// Events parked and not yet delivered, as the owner counted them.
     pub parked: u64,
+    /// Highest offset that was ever parked in this incarnation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked_through: Option<i64>,
     /// The last request ("retry now", "skip to") that the lane acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<String>,
@@ -293,6 +296,7 @@ mod tests {
                 message: None,
             }),
             parked: 4,
+            parked_through: Some(45),
             last_request: None,
         }
     }
@@ -303,7 +307,7 @@ mod tests {
         let scope = scope();
         insta::assert_snapshot!(text(&RowKey { scope: scope.clone(), lane }.encode()), @r#"{"group":"parcelhook.main.default","topicId":"00000000-0000-0000-0000-000000001234","topic":"orders","partition":3,"epoch":"4.000000000000001f","lane":{"target":"00000000-0000-0000-0000-000000000007","selection":"CQkJCQkJCQkJCQkJCQkJCQ"}}"#);
         insta::assert_snapshot!(text(&RowKey { scope, lane: None }.encode()), @r#"{"group":"parcelhook.main.default","topicId":"00000000-0000-0000-0000-000000001234","topic":"orders","partition":3,"epoch":"4.000000000000001f"}"#);
-        insta::assert_snapshot!(text(&row().encode()), @r#"{"mode":"Parking","reason":"Failed","incarnation":"4.000000000000001f.2","deliveredThrough":41,"attempted":[42,45],"bucket":5,"resumeOffset":1000,"attempts":3,"notBefore":{"at":1700000008000},"since":1700000000000,"oldestParkedAt":1700000000100,"lastFailure":{"at":1700000000000,"reason":"HTTPStatus","status":503},"parked":4}"#);
+        insta::assert_snapshot!(text(&row().encode()), @r#"{"mode":"Parking","reason":"Failed","incarnation":"4.000000000000001f.2","deliveredThrough":41,"attempted":[42,45],"bucket":5,"resumeOffset":1000,"attempts":3,"notBefore":{"at":1700000008000},"since":1700000000000,"oldestParkedAt":1700000000100,"lastFailure":{"at":1700000000000,"reason":"HTTPStatus","status":503},"parked":4,"parkedThrough":45}"#);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use super::queue::Queue;
 use super::stamp::Stamp;
 use super::target::Target;
 use super::{Lane, LaneKey};
+use crate::clock;
 
 /// The targets of a shard.
 pub(super) type Targets<P> = FxHashMap<Uuid, Target<P>>;
@@ -85,7 +86,7 @@ fn change<P>(partition: &mut Partition, key: LaneKey, target: &Target<P>, now: I
     if let Some(stamp) = stamp {
         lane.filter = filter;
         lane.stamp = stamp;
-        lane.machine.hurry(now);
+        lane.machine.hurry(now, clock::unix_millis());
     }
 }
 

@@ -64,7 +64,7 @@ pub struct Lane {
     /// What is not done.
     pub queue: Queue,
     /// Where it stands.
-    pub machine: Machine,
+    pub machine: Machine<Record>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
     /// When the shard looks at it again, if it will.

@@ -10,17 +10,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::{AbortHandle, AbortRegistration};
+use parcelhook_crds::lane::LastFailure;
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
 use super::due::Due;
-use super::machine::Next;
+use super::machine::{After, Due as When, Failed, Span};
 use super::matching::{self, Targets};
 use super::pace::Pace;
 use super::partition::Partition;
 use super::request::{self, Destination, Sent};
 use super::target::Target;
 use super::{Lane, LaneKey};
+use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Request};
 use crate::recover::backoff::{self, Wait};
 use crate::report::TargetReport;
@@ -204,30 +206,26 @@ impl<P> Shard<P> {
             return;
         };
         lane.abort = None;
-        let next = if attempt.outcome == Outcome::Delivered {
-            lane.machine.delivered()
-        } else {
-            let retry = &target.of.compiled.retry;
-            let wait = backoff::after(attempt.outcome, lane.machine.failures() + 1, retry, jitter);
-            target.hold_if_throttled(attempt.outcome, wait, now);
-            lane.machine.failed(wait, now)
-        };
-        match next {
-            Next::Done { events } => {
+        if attempt.outcome == Outcome::Delivered {
+            if let After::Done { events } = lane.machine.delivered() {
                 if !std::mem::replace(&mut lane.restless, true) {
                     self.restless.push_back(key);
                 }
                 partition.done(key.index, events);
-                target.delivered(&partition.id, sent, attempt, now);
             }
-            Next::Wait { until } => {
-                lane.wake = until;
-                if let Some(until) = until {
-                    self.due.push(until, key);
-                }
-                target.failed(&partition.id, sent, attempt, until, now);
-            }
+            target.delivered(&partition.id, sent, attempt, now);
+            return;
         }
+        let retry = &target.of.compiled.retry;
+        let wait = backoff::after(attempt.outcome, lane.machine.failures() + 1, retry, jitter);
+        target.hold_if_throttled(attempt.outcome, wait, now);
+        lane.machine.failed_in_place(failed(wait, &attempt, now));
+        lane.wake = lane.machine.wake();
+        if let Some(until) = lane.wake {
+            self.due.push(until, key);
+        }
+        let until = lane.wake;
+        target.failed(&partition.id, sent, attempt, until, now);
     }
 
     /// What this shard knows of its targets.
@@ -325,7 +323,11 @@ impl<P> Shard<P> {
         };
         let (abort, registration) = AbortHandle::new_pair();
         let lane = partition.lane_mut(key)?;
-        lane.machine.start(events);
+        lane.machine.start(Span {
+            events,
+            first: sent.offsets.0,
+            last: sent.offsets.1,
+        });
         lane.abort = Some(abort);
         Some(Launch {
             key,
@@ -342,11 +344,31 @@ impl<P> Shard<P> {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
+        let offsets = {
+            let Some(lane) = partition.lane(key) else {
+                return;
+            };
+            let mut records = partition.records(lane).take(events as usize);
+            let first = records.next().map_or(0, |record| record.offset);
+            (first, records.last().map_or(first, |record| record.offset))
+        };
         let Some(lane) = partition.lane_mut(key) else {
             return;
         };
-        lane.machine.start(events);
-        let _ = lane.machine.failed(Wait::Never, now);
+        lane.machine.start(Span {
+            events,
+            first: offsets.0,
+            last: offsets.1,
+        });
+        lane.machine.failed_in_place(Failed {
+            due: When::Never,
+            failure: LastFailure {
+                at: clock::unix_millis(),
+                reason: "InvalidConfiguration".to_owned(),
+                status: None,
+                message: Some(error.to_string()),
+            },
+        });
         if let Some(target) = self.targets.get(&lane.uid) {
             target.refused(&partition.id, error, now);
         }
@@ -367,4 +389,23 @@ impl<P> Shard<P> {
             self.restless.extend(partition.grow_restless(now));
         }
     }
+}
+
+/// A failed attempt as the lane's machine keeps it.
+fn failed(wait: Wait, attempt: &Attempt, now: Instant) -> Failed {
+    let at = clock::unix_millis();
+    let due = match wait {
+        Wait::For(wait) => {
+            let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
+            When::At(now + wait, at.saturating_add(millis))
+        }
+        Wait::Never => When::Never,
+    };
+    let failure = LastFailure {
+        at,
+        reason: attempt.reason.as_str().to_owned(),
+        status: attempt.status,
+        message: attempt.detail.clone(),
+    };
+    Failed { due, failure }
 }

@@ -1,0 +1,262 @@
+//! Reading a lane's parked events back, and which of them are sent.
+//!
+//! Owns the events that were read and not yet delivered, oldest first, and the rules by which a record
+//! of the bucket is taken, skipped or remembered. Bounded by [`ROOM_MOST`] and one record.
+
+use std::collections::VecDeque;
+
+use parcelhook_crds::lane::Incarnation;
+
+use super::Event;
+
+/// Bytes that the reader may send for the first attempt after a failure. Most lanes that are probed
+/// stay DOWN, and what was read for them is thrown away.
+pub(super) const ROOM_FIRST: usize = 64 * 1024;
+
+/// Bytes of a lane that drains well: two transactions of the default size.
+pub(super) const ROOM_MOST: usize = 2 * 1024 * 1024;
+
+/// A record of the bucket that belongs to this lane.
+#[derive(Clone, Debug)]
+pub struct DrainedRun<E> {
+    /// Its offset in the bucket.
+    pub offset: i64,
+    /// When it was parked, milliseconds since the Unix epoch.
+    pub parked_at: i64,
+    /// The DOWN period.
+    pub incarnation: Incarnation,
+    /// Last source offset that was parked before it in its incarnation by its owner.
+    pub prev: Option<i64>,
+    /// Bytes that the reader counted for it.
+    pub size: usize,
+    /// Its events, in offset order.
+    pub events: Vec<E>,
+}
+
+/// The events that the next transaction may have.
+#[derive(Debug)]
+pub struct Drainable<'a, E> {
+    buffer: &'a VecDeque<Drained<E>>,
+    /// When a transaction goes again as it was: how many events it has.
+    pub again: Option<u32>,
+}
+
+impl<E> Drainable<'_, E> {
+    /// The events, oldest first.
+    pub fn events(&self) -> impl Iterator<Item = &E> + Clone {
+        let events = self.buffer.iter().map(|drained| &drained.event);
+        let most = self.again.map_or(usize::MAX, |events| events as usize);
+        events.take(most)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Drained<E> {
+    /// Offset in the bucket.
+    offset: i64,
+    parked_at: i64,
+    event: E,
+}
+
+/// One reading of the bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Drain<E> {
+    /// Tells this reading from earlier ones.
+    pub(super) number: u32,
+    buffer: VecDeque<Drained<E>>,
+    /// Last source offset that was delivered or is in the buffer.
+    through: i64,
+    /// All records of the lane below this offset of the bucket came.
+    pub(super) scanned_to: i64,
+    /// Highest source offset of a record that was skipped because what it follows was missing.
+    ahead: Option<i64>,
+    /// Retention took records of this lane: the next one is taken whatever it follows.
+    lost: bool,
+    /// Bytes the reader may have on its way.
+    granted: usize,
+    buffered: usize,
+    room: usize,
+    /// Events of the attempt in flight.
+    attempting: Option<u32>,
+}
+
+impl<E: Event> Drain<E> {
+    /// Begins behind what was delivered.
+    pub(super) fn new(number: u32, delivered_through: i64, from: i64) -> Self {
+        Self {
+            number,
+            buffer: VecDeque::new(),
+            through: delivered_through,
+            scanned_to: from,
+            ahead: None,
+            lost: false,
+            granted: ROOM_FIRST,
+            buffered: 0,
+            room: ROOM_FIRST,
+            attempting: None,
+        }
+    }
+
+    /// Takes what the reader sent.
+    pub(super) fn take(&mut self, incarnation: Incarnation, runs: Vec<DrainedRun<E>>) {
+        for run in runs {
+            self.granted = self.granted.saturating_sub(run.size);
+            self.take_run(incarnation, run);
+        }
+    }
+
+    fn take_run(&mut self, incarnation: Incarnation, run: DrainedRun<E>) {
+        let Some(last) = run.events.last().map(Event::offset) else {
+            return;
+        };
+        if run.incarnation != incarnation || last <= self.through {
+            return;
+        }
+        let lost = std::mem::take(&mut self.lost);
+        if !lost && run.prev.is_some_and(|prev| prev > self.through) {
+            // A correct copy of what is missing follows, and of this one behind it.
+            self.ahead = self.ahead.max(Some(last));
+            return;
+        }
+        let through = self.through;
+        self.through = last;
+        for event in run.events {
+            if event.offset() > through {
+                self.buffered += event.cost();
+                self.buffer.push_back(Drained {
+                    offset: run.offset,
+                    parked_at: run.parked_at,
+                    event,
+                });
+            }
+        }
+    }
+
+    /// Retention took the records below `log_start`.
+    pub(super) fn cut(&mut self, log_start: i64, lost: bool) {
+        self.scanned_to = self.scanned_to.max(log_start);
+        self.lost |= lost;
+    }
+
+    /// Bytes that the reader may send on top of what is left, once that is worth asking.
+    pub(super) fn wanted(&self) -> Option<usize> {
+        let wanted = self.room.saturating_sub(self.granted + self.buffered);
+        (self.granted == 0 && wanted > 0 || wanted > self.room / 2).then_some(wanted)
+    }
+
+    /// Lets the reader send that many bytes more.
+    pub(super) fn grant(&mut self, bytes: usize) {
+        self.granted += bytes;
+    }
+
+    /// A transaction has more bytes than the room: it must be read whole.
+    pub(super) fn widen(&mut self) {
+        self.room = self.room.max(self.buffered + ROOM_FIRST);
+    }
+
+    /// Whether the transaction that was attempted before is there, in part only, or cannot come any more.
+    pub(super) fn again(&self, attempted: Option<(i64, i64)>) -> Again {
+        let (Some((first, last)), Some(oldest)) = (attempted, self.buffer.front()) else {
+            return Again::None;
+        };
+        if oldest.event.offset() != first {
+            return Again::Broken;
+        }
+        let events = self
+            .buffer
+            .iter()
+            .take_while(|drained| drained.event.offset() <= last);
+        let found = events.clone().last().map(|drained| drained.event.offset());
+        match found {
+            Some(found) if found == last => Again::Whole(events.count() as u32),
+            Some(_) | None if self.through >= last => Again::Broken,
+            Some(_) | None => Again::Part,
+        }
+    }
+
+    /// What the next transaction may have.
+    pub(super) fn drainable(&self, again: Option<u32>) -> Drainable<'_, E> {
+        Drainable {
+            buffer: &self.buffer,
+            again,
+        }
+    }
+
+    /// Bytes the reader may send.
+    pub(super) fn granted(&self) -> usize {
+        self.granted
+    }
+
+    /// First and last offset of the attempt in flight.
+    pub(super) fn span(&self) -> Option<(i64, i64)> {
+        let index = (self.attempting? as usize).checked_sub(1)?;
+        let first = self.buffer.front()?.event.offset();
+        Some((first, self.buffer.get(index)?.event.offset()))
+    }
+
+    /// Whether no event is left and none is in flight.
+    pub(super) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
+    /// Whether an attempt is in flight.
+    pub(super) fn is_attempting(&self) -> bool {
+        self.attempting.is_some()
+    }
+
+    /// An attempt with the oldest `events` starts. Returns their first and last offset.
+    pub(super) fn start(&mut self, events: u32) -> Option<(i64, i64)> {
+        let first = self.buffer.front()?.event.offset();
+        let index = (events as usize).checked_sub(1)?;
+        let last = self.buffer.get(index)?.event.offset();
+        self.attempting = Some(events);
+        Some((first, last))
+    }
+
+    /// The attempt came to nothing.
+    pub(super) fn aborted(&mut self) {
+        self.attempting = None;
+    }
+
+    /// The attempt was delivered. Returns the events and the last one's offset.
+    pub(super) fn delivered(&mut self) -> Option<(u32, i64)> {
+        let events = self.attempting.take()?;
+        self.room = (self.room * 2).min(ROOM_MOST);
+        let mut last = None;
+        for _ in 0..events {
+            let drained = self.buffer.pop_front()?;
+            self.buffered = self.buffered.saturating_sub(drained.event.cost());
+            last = Some(drained.event.offset());
+        }
+        Some((events, last?))
+    }
+
+    /// Offset of the bucket below which nothing of the lane is needed.
+    pub(super) fn resume_offset(&self) -> i64 {
+        let oldest = self.buffer.front().map(|drained| drained.offset);
+        oldest.unwrap_or(self.scanned_to)
+    }
+
+    /// When the oldest event that was read was parked.
+    pub(super) fn oldest_parked_at(&self) -> Option<i64> {
+        self.buffer.front().map(|drained| drained.parked_at)
+    }
+
+    /// Whether a record was skipped for what it follows, and what it follows never came.
+    pub(super) fn has_gap(&self) -> bool {
+        self.ahead.is_some_and(|ahead| ahead > self.through)
+    }
+}
+
+/// What is there of a transaction that was attempted before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    /// There is none, or nothing is there yet.
+    None,
+    /// All of its events, this many.
+    Whole(u32),
+    /// The rest is still to come.
+    Part,
+    /// Some of its events will not come any more: they were delivered, dead-lettered or skipped.
+    Broken,
+}
