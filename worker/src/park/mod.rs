@@ -12,6 +12,9 @@
 //! This file owns the words that shards, producer and reader use with each other. What a lane does
 //! with them is decided in [`crate::lane`].
 
+pub mod bucket;
+pub mod format;
+
 use std::sync::Arc;
 
 use parcelhook_crds::lane::{Incarnation, LaneName, LaneRow, ParkReason, RowKey, Terminator};
@@ -115,6 +118,8 @@ pub struct SourceOffset(pub i64);
 pub enum Order {
     /// Park events.
     Park(Box<Run>),
+    /// Park the place of one event that was refused as too large: the run holds it alone.
+    ParkReference(Box<Run>),
     /// Write a lane's row; none says that it is live again.
     Row(RowKey, Option<Box<LaneRow>>),
     /// Write an epoch's terminator; none takes it away.

@@ -41,6 +41,7 @@ use tokio::sync::{oneshot, watch};
 use crate::report::SourceReport;
 
 pub use client::OWNED;
+pub use ffi::RecordHeaders;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
 pub use start::TopicDemand;
 pub use thread::SourceThread;
