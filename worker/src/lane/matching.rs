@@ -11,11 +11,13 @@ use uuid::Uuid;
 
 use super::machine::Machine;
 use super::partition::Partition;
+use super::pressure::Mark;
 use super::queue::Queue;
 use super::stamp::Stamp;
 use super::target::Target;
 use super::{Lane, LaneKey};
 use crate::clock;
+use crate::transaction::selection::Selection;
 
 /// The targets of a shard.
 pub(super) type Targets<P> = FxHashMap<Uuid, Target<P>>;
@@ -51,7 +53,7 @@ pub(super) fn begin<P>(
     let topic = Arc::clone(&partition.id.topic);
     let present: FxHashSet<Uuid> = partition.lanes().map(|(_, lane)| lane.uid).collect();
     for (uid, target) in targets.iter().filter(|(uid, _)| !present.contains(uid)) {
-        let Some(stamp) = stamp(partition, target) else {
+        let Some((stamp, selection)) = stamp(partition, target) else {
             continue;
         };
         let start = starts.iter().find(|(of, _)| of == uid);
@@ -69,6 +71,9 @@ pub(super) fn begin<P>(
             wake: None,
             abort: None,
             stamp,
+            selection,
+            mark: Mark::new(),
+            away: None,
         });
         *next += 1;
     }
@@ -83,17 +88,23 @@ fn change<P>(partition: &mut Partition, key: LaneKey, target: &Target<P>, now: I
         return;
     };
     lane.ending = stamp.is_none();
-    if let Some(stamp) = stamp {
+    let unix = clock::unix_millis();
+    lane.machine.suspend(target.of.compiled.suspend, now, unix);
+    if let Some((stamp, selection)) = stamp {
         lane.filter = filter;
         lane.stamp = stamp;
-        lane.machine.hurry(now, clock::unix_millis());
+        lane.selection = selection;
+        lane.machine.hurry(now, unix);
+        lane.machine.dissolve();
     }
 }
 
 /// None when the target does not read the topic.
-fn stamp<P>(partition: &mut Partition, target: &Target<P>) -> Option<Stamp> {
+fn stamp<P>(partition: &mut Partition, target: &Target<P>) -> Option<(Stamp, Selection)> {
     let source = target.source(&partition.id.topic)?;
     let of = &target.of.compiled;
     let stamps = &mut partition.stamps;
-    Some(stamps.of(of, source, &partition.id, partition.topic_id))
+    let selection = Selection::new(&source.topic, source.filter.as_ref(), of.start_from);
+    let stamp = stamps.of(of, source, &partition.id, partition.topic_id);
+    Some((stamp, selection))
 }

@@ -7,6 +7,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use uuid::Uuid;
+
+use super::own::Own;
 use super::stamp::Stamps;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
@@ -34,6 +37,11 @@ pub struct Partition {
     asked: Vec<u32>,
     /// Nothing new starts: the partition is being let go.
     pub closing: bool,
+    /// The present ownership. None while the partition is taken over: nothing of it is sent or parked.
+    pub own: Option<Own>,
+    /// A write was refused: nothing is written before that.
+    pub write_again: Option<Instant>,
+    orders: u64,
 }
 
 impl Partition {
@@ -51,7 +59,53 @@ impl Partition {
             takes_everything: 0,
             asked: Vec::new(),
             closing: false,
+            own: None,
+            write_again: None,
+            orders: 0,
         }
+    }
+
+    /// Its number in all messages.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// What is shared with the consumer thread.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether its lanes may send and park.
+    pub fn may_act(&self) -> bool {
+        !self.closing && self.own.is_some()
+    }
+
+    /// The number of the next order.
+    pub fn number(&mut self) -> u64 {
+        self.orders += 1;
+        self.orders
+    }
+
+    /// Everything below this offset is done.
+    pub fn frontier(&self) -> i64 {
+        self.ledger.frontier()
+    }
+
+    /// Keys of a target's lanes.
+    pub fn keys_of(&self, uid: Uuid) -> Vec<LaneKey> {
+        self.lanes()
+            .filter(|(_, lane)| lane.uid == uid)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Whether more than that many bytes wait for a lane.
+    pub fn holds_more_than(&self, lane: &Lane, bytes: usize) -> bool {
+        let mut held = 0;
+        self.records(lane).any(|record| {
+            held += record.size();
+            held > bytes
+        })
     }
 
     /// Offers records to the lanes, in offset order.
@@ -174,8 +228,8 @@ impl Partition {
         })
     }
 
-    /// Keys of the lanes that have something to do now and were not named yet: an event waits and no
-    /// attempt is in flight.
+    /// Keys of the lanes that may have something to do now and were not named yet: an event waits and no
+    /// attempt is in flight, or the lane is not live.
     pub fn grow_restless(&mut self, now: Instant) -> Vec<LaneKey> {
         let (slot, end) = (self.slot, self.ledger.next());
         let mut keys = Vec::new();
@@ -183,7 +237,8 @@ impl Partition {
             let Some(lane) = lane.as_mut().filter(|lane| !lane.restless) else {
                 continue;
             };
-            if lane.machine.ready(now).is_ok() && (lane.ending || !lane.queue.is_empty(end)) {
+            let waits = lane.ending || !lane.queue.is_empty(end);
+            if lane.away.is_some() || waits && lane.machine.ready(now).is_ok() {
                 lane.restless = true;
                 keys.push(LaneKey {
                     slot,
@@ -193,6 +248,25 @@ impl Partition {
             }
         }
         keys
+    }
+
+    /// Keys of the live lanes that are slower than their events come.
+    pub fn slow_lanes(&mut self, now: Instant) -> Vec<LaneKey> {
+        let (slot, end) = (self.slot, self.ledger.next());
+        let mut slow = Vec::new();
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let Some(lane) = lane.as_mut().filter(|lane| lane.machine.is_live()) else {
+                continue;
+            };
+            if lane.mark.is_slow(lane.queue.front(end), end, now) {
+                slow.push(LaneKey {
+                    slot,
+                    index: index as u32,
+                    id: lane.id,
+                });
+            }
+        }
+        slow
     }
 
     /// Whether no attempt is in flight.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::Source;
 
+use super::recovering::Recovering;
 use super::request::{Destination, Sent};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
@@ -30,6 +31,8 @@ pub struct Target<P> {
     pub prepared: Result<Rc<P>, PrepareError>,
     /// Whether the lanes must still be told of this version.
     pub is_new: bool,
+    /// How many of its lanes may drain at once.
+    pub recovering: Recovering,
     filters: Vec<(String, Option<Rc<Filter>>)>,
     counters: TargetCounters,
     last_attempts: VecDeque<AttemptLine>,
@@ -43,6 +46,7 @@ impl<P> Target<P> {
             of,
             prepared: prepared.map(Rc::new),
             is_new: true,
+            recovering: Recovering::default(),
             counters: TargetCounters::default(),
             last_attempts: VecDeque::new(),
         }
@@ -148,6 +152,12 @@ impl<P> Target<P> {
             next_attempt: None,
         };
         self.log_transition(self.of.shared.failed(lane, failure, now));
+    }
+
+    /// A lane has delivered all that it had parked and is live again.
+    pub fn lane_recovered(&self, lane: &PartitionId) {
+        let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
+        tracing::info!(event = "lane.recovered", %namespace, target = %name, %lane, "lane is live again");
     }
 
     /// The lane is no longer this worker's.

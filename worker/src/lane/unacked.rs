@@ -9,11 +9,11 @@ use super::LaneKey;
 
 /// Bytes that one shard may have unacked in one bucket. Eight buckets that do not ack fill no more than
 /// half of the producer's queue, so that rows and other buckets find room.
-pub const BUCKET_BYTES: usize = 1 << 20;
+pub(super) const BUCKET_BYTES: usize = 1 << 20;
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Unacked {
+pub(super) struct Unacked {
     runs: FxHashMap<(u32, u64), (i32, usize)>,
     buckets: FxHashMap<i32, Bucket>,
 }
@@ -26,14 +26,14 @@ struct Bucket {
 
 impl Unacked {
     /// Whether a bucket takes another run. One that is empty takes any.
-    pub fn has_room(&self, bucket: i32) -> bool {
+    pub(super) fn has_room(&self, bucket: i32) -> bool {
         self.buckets
             .get(&bucket)
             .is_none_or(|bucket| bucket.bytes < BUCKET_BYTES)
     }
 
     /// The lane is to be looked at when the bucket takes another run.
-    pub fn wait(&mut self, bucket: i32, lane: LaneKey) {
+    pub(super) fn wait(&mut self, bucket: i32, lane: LaneKey) {
         let bucket = self.buckets.entry(bucket).or_default();
         if !bucket.waiting.contains(&lane) {
             bucket.waiting.push(lane);
@@ -41,13 +41,13 @@ impl Unacked {
     }
 
     /// A run was produced.
-    pub fn began(&mut self, slot: u32, number: u64, bucket: i32, bytes: usize) {
+    pub(super) fn began(&mut self, slot: u32, number: u64, bucket: i32, bytes: usize) {
         self.runs.insert((slot, number), (bucket, bytes));
         self.buckets.entry(bucket).or_default().bytes += bytes;
     }
 
     /// What became of a run is known. Returns the lanes that may go on.
-    pub fn ended(&mut self, slot: u32, number: u64) -> Vec<LaneKey> {
+    pub(super) fn ended(&mut self, slot: u32, number: u64) -> Vec<LaneKey> {
         let Some((number, bytes)) = self.runs.remove(&(slot, number)) else {
             return Vec::new();
         };

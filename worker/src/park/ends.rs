@@ -18,8 +18,7 @@ impl BucketEnds {
 
     /// An offset that is not above the bucket's end.
     pub fn at_least(&self, bucket: i32) -> i64 {
-        self.of(bucket)
-            .map_or(0, |end| end.load(Ordering::Relaxed))
+        self.of(bucket).map_or(0, |end| end.load(Ordering::Relaxed))
     }
 
     /// The bucket was seen to reach up to `end`.
@@ -44,6 +43,9 @@ mod tests {
         ends.seen(1, 5);
         ends.seen(1, 3);
         ends.seen(7, 9);
-        assert_eq!([ends.at_least(0), ends.at_least(1), ends.at_least(7)], [0, 5, 0]);
+        assert_eq!(
+            [ends.at_least(0), ends.at_least(1), ends.at_least(7)],
+            [0, 5, 0]
+        );
     }
 }

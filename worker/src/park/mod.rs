@@ -13,6 +13,7 @@
 //! with them is decided in [`crate::lane`].
 
 pub mod bucket;
+pub mod ends;
 pub mod format;
 
 use std::sync::Arc;

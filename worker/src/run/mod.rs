@@ -126,6 +126,13 @@ impl Worker {
     }
 }
 
+struct Nowhere;
+impl crate::lane::outlet::Outlet for Nowhere {
+    fn send(&self, out: crate::lane::outlet::Out) -> Result<(), crate::lane::outlet::Out> {
+        Err(out)
+    }
+}
+
 type Shards = Arc<[mpsc::Sender<Request>]>;
 
 /// Starts one thread a shard, each with a runtime and an HTTP client of its own.
@@ -139,7 +146,22 @@ fn start_shards(
         let (request, asked) = mpsc::channel(REQUESTS);
         let policy = Policy::new(config.egress_allow.clone());
         background.runtime("shard", move || {
-            Driver::new(Client::new(policy)).run(messages, asked)
+            let surroundings = crate::lane::surroundings::Surroundings {
+                shard: 0,
+                group: String::new(),
+                buckets: 1,
+                ends: crate::park::ends::BucketEnds::new(1),
+                retention: Duration::ZERO,
+                budget_bytes: 1,
+            };
+            let mail = crate::lane::driver::Mail {
+                inbox: messages,
+                requests: asked,
+                produced: mpsc::channel(1).1,
+                told: mpsc::channel(1).1,
+                read: mpsc::channel(1).1,
+            };
+            Driver::new(Client::new(policy), Nowhere, surroundings).run(mail)
         })?;
         inboxes.push(inbox);
         requests.push(request);

@@ -101,6 +101,7 @@ pub struct Revoked {
 pub struct Progress {
     frontier: AtomicI64,
     in_flight_bytes: AtomicI64,
+    paused: AtomicBool,
     worker: Arc<WorkerBytes>,
 }
 
@@ -109,6 +110,7 @@ impl Progress {
         Self {
             frontier: AtomicI64::new(start),
             in_flight_bytes: AtomicI64::new(0),
+            paused: AtomicBool::new(false),
             worker,
         }
     }
@@ -138,6 +140,21 @@ impl Progress {
     /// Bytes that were handed over and not released.
     pub fn in_flight_bytes(&self) -> i64 {
         self.in_flight_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in flight of the whole worker.
+    pub fn worker_bytes(&self) -> u64 {
+        u64::try_from(self.worker.total()).unwrap_or(0)
+    }
+
+    /// Whether reading is paused until some of its bytes are released.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Reading is paused, or goes on. The consumer thread tells.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
     }
 
     /// Counts bytes as in flight. The consumer thread does this as it hands records over.

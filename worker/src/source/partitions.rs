@@ -261,6 +261,7 @@ impl Ownership {
         for slot in slots {
             if let Some(partition) = self.running.get_mut(slot) {
                 partition.paused = paused;
+                partition.progress.set_paused(paused);
                 changed.push(partition.id.clone());
             }
         }

@@ -10,7 +10,7 @@ use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, 
 use super::drain::{Again, Drain, Drainable, DrainedRun};
 use super::parks::Parks;
 use super::row::{Lacks, RowWrites};
-use super::{Due, Event, Failed, Opening, Sight, Span, Work};
+use super::{Due, Event, Failed, Opening, Sight, Span, Work, Written};
 
 /// A row tells how far a scan came without finding anything of the lane, once it is this far.
 const SKIPPED_WORTH_A_ROW: i64 = 10_000;
@@ -317,17 +317,16 @@ impl<E: Event> Backlog<E> {
         };
     }
 
-    /// Returns whether it was the tombstone.
-    pub(super) fn written(&mut self, number: u64, offset: i64) -> bool {
+    pub(super) fn written(&mut self, number: u64, offset: i64) -> Option<Written> {
         if let Phase::CuttingOver { tombstone } = self.phase
             && tombstone == Some(number)
         {
-            return true;
+            return Some(Written::Tombstone);
         }
-        if !self.parks.acked(number, offset) {
-            self.row.acked(number);
+        if self.parks.acked(number, offset) {
+            return Some(Written::Park);
         }
-        false
+        self.row.acked(number).then_some(Written::Row)
     }
 
     pub(super) fn refused(&mut self, number: u64) {
@@ -343,12 +342,13 @@ impl<E: Event> Backlog<E> {
     }
 
     /// The topic does not take this run as it is.
-    pub(super) fn too_large(&mut self, span: Span) {
-        if span.events > 1 {
-            self.oversize.singly_through = Some(span.last);
-        } else {
-            self.oversize.reference = Some(span.first);
+    pub(super) fn too_large(&mut self, number: u64) {
+        match self.parks.find(number) {
+            Some((1, last)) => self.oversize.reference = Some(last),
+            Some((_, last)) => self.oversize.singly_through = Some(last),
+            None => {}
         }
+        self.refused(number);
     }
 
     pub(super) fn settle(&mut self, terminated: bool, unix: i64) -> u32 {

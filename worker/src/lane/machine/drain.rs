@@ -41,9 +41,9 @@ pub struct Drainable<'a, E> {
     pub again: Option<u32>,
 }
 
-impl<E> Drainable<'_, E> {
+impl<'a, E> Drainable<'a, E> {
     /// The events, oldest first.
-    pub fn events(&self) -> impl Iterator<Item = &E> + Clone {
+    pub fn events(&self) -> impl Iterator<Item = &'a E> + Clone + use<'a, E> {
         let events = self.buffer.iter().map(|drained| &drained.event);
         let most = self.again.map_or(usize::MAX, |events| events as usize);
         events.take(most)
