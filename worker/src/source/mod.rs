@@ -43,6 +43,7 @@ use crate::report::SourceReport;
 pub use client::OWNED;
 pub use ffi::RecordHeaders;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
+pub(crate) use log::Journal;
 pub use start::TopicDemand;
 pub use thread::SourceThread;
 pub use topics::{TopicId, create_missing_topics};
