@@ -7,10 +7,10 @@ use parcelhook_env::{
     worker::Settings,
 };
 
-use crate::scene::{SOON, Scene, owns};
+use crate::scene::{LETTING_GO, SOON, Scene, owns};
 
-/// What a worker's log says when it begins to let go.
-const LETTING_GO: &str = "letting go";
+/// What a worker's log says when it begins to end.
+const ENDING: &str = "letting go";
 
 /// Long enough for a gate to open within it, whatever else the machine does.
 const GRACE: &str = "30s";
@@ -44,8 +44,7 @@ async fn attempts_in_flight_at_sigterm_may_end_within_the_grace() -> Result<()> 
 
     worker.process().terminate()?;
     // From here on nothing is committed but the last frontiers.
-    let begun = "letting partitions go";
-    worker.process().says(begun, SOON).await?;
+    worker.process().says(LETTING_GO, SOON).await?;
     gate.open();
     assert_eq!(worker.process().ended(SOON).await?.code(), Some(0));
 
@@ -97,7 +96,7 @@ async fn a_second_sigterm_ends_at_once_and_loses_nothing() -> Result<()> {
     receiver.arrived(2, SOON).await?;
 
     worker.process().terminate()?;
-    worker.process().says(LETTING_GO, SOON).await?;
+    worker.process().says(ENDING, SOON).await?;
     worker.process().terminate()?;
     assert_eq!(worker.process().ended(SOON).await?.code(), Some(4));
 

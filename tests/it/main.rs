@@ -21,6 +21,7 @@ mod crashes;
 mod delivery;
 mod isolation;
 mod letting_go;
+mod lost_requests;
 mod memory;
 mod rebalances;
 mod starts;

@@ -5,7 +5,7 @@
 //! takes on a loaded machine.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fs,
     path::PathBuf,
     sync::{
@@ -17,7 +17,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use parcelhook_env::{
-    check::{Expected, Verdict},
+    check::{EventId, Expected, Verdict},
     directories, eventually,
     kafka::{Access, Event, Kafka, Produced},
     receiver::Receiver,
@@ -27,6 +27,12 @@ use serde_json::{Value, json};
 
 /// Longer than anything that is awaited takes.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+/// What a worker's log says when the group has taken its partitions away without asking.
+pub(crate) const LOST: &str = "the assignment was lost";
+
+/// What a worker's log says when it gives partitions back in order.
+pub(crate) const LETTING_GO: &str = "letting partitions go";
 
 /// The pause between two portions of flowing events. It sets the load and decides nothing.
 const PORTIONS: Duration = Duration::from_millis(40);
@@ -98,9 +104,14 @@ impl<'k> Scene<'k> {
 
     /// The settings of one more worker of the group.
     pub(crate) fn settings(&self) -> Settings {
+        self.settings_by(Access::Plaintext)
+    }
+
+    /// The settings of one more worker of the group, which reaches Kafka in this way.
+    pub(crate) fn settings_by(&self, access: Access) -> Settings {
         Settings::new(
             env!("CARGO_BIN_EXE_worker-under-test"),
-            &self.kafka.bootstrap(Access::Plaintext),
+            &self.kafka.bootstrap(access),
             &self.topic,
             &self.targets,
         )
@@ -166,15 +177,24 @@ impl<'k> Scene<'k> {
         delivered(receiver, &self.expected()).await
     }
 
+    /// The group's name in Kafka.
+    pub(crate) fn group(&self) -> String {
+        format!("parcelhook.default.{}", self.topic)
+    }
+
     /// What the group has committed, by partition.
     pub(crate) async fn committed(&self) -> Result<BTreeMap<i32, Option<i64>>> {
-        let group = format!("parcelhook.default.{}", self.topic);
-        self.kafka.committed(&group, &self.topic).await
+        self.kafka.committed(&self.group(), &self.topic).await
+    }
+
+    /// The offset after the last event of each partition.
+    pub(crate) async fn ends(&self) -> Result<BTreeMap<i32, i64>> {
+        self.kafka.ends(&self.topic).await
     }
 
     /// Waits until the group has committed everything up to the ends of the logs.
     pub(crate) async fn all_committed(&self) -> Result<()> {
-        let ends = self.kafka.ends(&self.topic).await?;
+        let ends = self.ends().await?;
         eventually("all events committed", SOON, async || {
             let committed = self.committed().await?;
             let all = ends.iter().all(|(id, end)| committed[id] == Some(*end));
@@ -197,6 +217,27 @@ pub(crate) async fn delivered(receiver: &Receiver, expected: &Expected) -> Resul
         Ok(verdict)
     })
     .await
+}
+
+/// Events that a receiver accepted more than once, each with the number of the request that brought it
+/// first and of one that brought it again.
+pub(crate) fn repeated(receiver: &Receiver) -> Result<Vec<(EventId, u64, u64)>> {
+    let mut first: HashMap<EventId, u64> = HashMap::new();
+    let mut repeated = Vec::new();
+    for transaction in receiver.accepted()? {
+        for event in transaction.events {
+            let request = *first.entry(event.clone()).or_insert(transaction.request);
+            if request != transaction.request {
+                repeated.push((event, request, transaction.request));
+            }
+        }
+    }
+    Ok(repeated)
+}
+
+/// How often a worker has given partitions back in order.
+pub(crate) fn times_let_go(worker: &Worker) -> Result<usize> {
+    Ok(worker.output()?.matches(LETTING_GO).count())
 }
 
 /// How many partitions a worker owns.
