@@ -3,7 +3,7 @@
 use anyhow::Result;
 use parcelhook_env::kafka::Kafka;
 
-use crate::scene::{LOST, SOON, Scene};
+use crate::{scene::Scene, site::SOON, told::LOST};
 
 #[tokio::test]
 async fn a_worker_goes_on_when_its_broker_comes_back() -> Result<()> {

@@ -13,7 +13,11 @@ use parcelhook_env::{
     worker::Worker,
 };
 
-use crate::scene::{LOST, SOON, Scene, owns, repeated, times_let_go};
+use crate::{
+    scene::{Scene, repeated},
+    site::SOON,
+    told::{LOST, owns, times_let_go},
+};
 
 const PARTITIONS: i32 = 6;
 
@@ -149,14 +153,15 @@ async fn a_worker_that_was_frozen_and_replaced_drops_what_it_had_and_joins_again
         scene.caught_up(&receiver).await?;
         one.process().pause()?;
         let let_go = times_let_go(&one)?;
-        // Nothing before the one was certain to come again, and nothing after the other was known to
-        // the worker that now stands still.
-        let (committed, ends) = (scene.committed().await?, scene.ends().await?);
+        // What is committed now surely does not come again.
+        let committed = scene.committed().await?;
         owns(&other, 2).await?;
         scene.caught_up(&receiver).await?;
 
         one.process().resume()?;
         one.process().says(LOST, SOON).await?;
+        // Until it was told it may have read, and sent, what is another's.
+        let ends = scene.ends().await?;
         owns(&one, 1).await?;
         scene.caught_up(&receiver).await?;
         // No grace and no last commit for what is another's.
@@ -170,7 +175,7 @@ async fn a_worker_that_was_frozen_and_replaced_drops_what_it_had_and_joins_again
         ensure!(
             next.is_none_or(|next| event.offset >= next) && event.offset < end,
             "{event:?} came in request {request} and again in {again}; \
-             committed {next:?} and end {end} when the worker was frozen"
+             committed {next:?} when the worker was frozen, end {end} when it was told"
         );
     }
     for worker in [one, other] {

@@ -7,7 +7,11 @@ use parcelhook_env::{
     worker::Settings,
 };
 
-use crate::scene::{LETTING_GO, SOON, Scene, owns};
+use crate::{
+    scene::Scene,
+    site::{SOON, WORKER},
+    told::{LETTING_GO, owns},
+};
 
 /// What a worker's log says when it begins to end.
 const ENDING: &str = "letting go";
@@ -110,7 +114,6 @@ async fn a_second_sigterm_ends_at_once_and_loses_nothing() -> Result<()> {
 async fn what_is_wrong_at_the_start_ends_with_2() -> Result<()> {
     let scene = Scene::new("wrong", 1).await?;
     let nowhere = std::path::Path::new("/nowhere/at/all");
-    let binary = env!("CARGO_BIN_EXE_worker-under-test");
     for (settings, complaint) in [
         (scene.settings().flag("--shards", "0"), "shards"),
         (
@@ -118,7 +121,7 @@ async fn what_is_wrong_at_the_start_ends_with_2() -> Result<()> {
             "--no-such-flag",
         ),
         (
-            Settings::new(binary, "127.0.0.1:1", "wrong", nowhere),
+            Settings::new(WORKER, "127.0.0.1:1", "wrong", nowhere),
             "/nowhere/at/all",
         ),
     ] {

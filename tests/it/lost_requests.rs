@@ -8,7 +8,11 @@ use parcelhook_env::{
     worker::Settings,
 };
 
-use crate::scene::{LOST, SOON, Scene, repeated, times_let_go};
+use crate::{
+    scene::{Scene, repeated},
+    site::SOON,
+    told::{LOST, times_let_go},
+};
 
 /// A worker of the scene whose requests can get lost: its `client.id` is the scene's topic.
 fn by_the_proxy(scene: &Scene<'_>) -> Settings {

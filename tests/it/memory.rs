@@ -9,7 +9,11 @@ use parcelhook_env::{
     receiver::{Answer, Gate, Receiver},
 };
 
-use crate::site::{Manifest, PARTITIONS, SOON, Site, shows};
+use crate::{
+    manifest::Manifest,
+    site::{PARTITIONS, SOON, Site},
+    told::shows,
+};
 
 const MIB: u64 = 1 << 20;
 

@@ -1,13 +1,10 @@
-//! What a test of the worker needs around it: a topic and a worker group that no other test has, a
-//! directory of targets, and the record of all that was produced.
+//! A [`Site`] with one topic and the record of all that was produced to it: for tests that compare the
+//! record with what receivers saw.
 //!
-//! Every wait is for a thing itself and is bounded by [`SOON`], which is far longer than any of them
-//! takes on a loaded machine.
+//! Every wait is for a thing itself and is bounded by [`SOON`].
 
 use std::{
     collections::{BTreeMap, HashMap},
-    fs,
-    path::PathBuf,
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -18,31 +15,26 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use parcelhook_env::{
     check::{EventId, Expected, Verdict},
-    directories, eventually,
+    eventually,
     kafka::{Access, Event, Kafka, Produced},
     receiver::Receiver,
     worker::{Settings, Worker},
 };
 use serde_json::{Value, json};
 
-/// Longer than anything that is awaited takes.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
-
-/// What a worker's log says when the group has taken its partitions away without asking.
-pub(crate) const LOST: &str = "the assignment was lost";
-
-/// What a worker's log says when it gives partitions back in order.
-pub(crate) const LETTING_GO: &str = "letting partitions go";
+use crate::{
+    manifest::Manifest,
+    site::{SOON, Site},
+};
 
 /// The pause between two portions of flowing events. It sets the load and decides nothing.
 const PORTIONS: Duration = Duration::from_millis(40);
 
-/// One worker group with its topic.
+/// See the module.
 pub(crate) struct Scene<'k> {
     pub(crate) kafka: &'k Kafka,
-    /// Also the worker group's name, so no two tests share a consumer group.
     pub(crate) topic: String,
-    targets: PathBuf,
+    site: Site<'k>,
     produced: Mutex<Produced>,
 }
 
@@ -61,38 +53,23 @@ impl<'k> Scene<'k> {
         partitions: usize,
         config: &[(&str, &str)],
     ) -> Result<Self> {
+        let site = Site::on(kafka, name)?;
         Ok(Self {
             kafka,
             topic: kafka.create_topic(name, partitions, config).await?,
-            targets: directories::fresh("targets")?,
+            site,
             produced: Mutex::default(),
         })
     }
 
-    /// Writes the manifest of target `name`: all events of the topic from its beginning, as `Json`,
-    /// unless the fields of `spec` say otherwise.
+    /// Writes the manifest of target `name`: all events of the topic, with the fields of `spec` besides.
     pub(crate) fn target(&self, name: &str, url: &str, spec: &Value) -> Result<()> {
-        let mut manifest = json!({
-            "apiVersion": "parcelhook.dev/v1alpha1",
-            "kind": "DeliveryTarget",
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {
-                "workerGroup": self.topic,
-                "sources": [{"topic": self.topic}],
-                "startFrom": "Earliest",
-                "endpoint": {"url": url},
-                "format": "Json",
-                "retry": {"initialBackoff": "100ms", "maxBackoff": "1s"},
-            },
-        });
-        for (field, value) in spec.as_object().context("a spec is an object")? {
-            manifest["spec"][field] = value.clone();
-        }
-        // By rename, so that a running worker never reads half of it.
-        let written = self.targets.join(format!(".{name}.json"));
-        fs::write(&written, manifest.to_string())?;
-        fs::rename(&written, self.targets.join(format!("{name}.json")))?;
-        Ok(())
+        let fields = spec.as_object().context("a spec is an object")?;
+        let manifest = Manifest::new(name, &self.topic, url);
+        let set = |manifest: Manifest, (field, value): (&String, &Value)| {
+            manifest.with(field, value.clone())
+        };
+        self.site.put(&fields.iter().fold(manifest, set))
     }
 
     /// A receiver, and a target that sends all events to it.
@@ -104,17 +81,12 @@ impl<'k> Scene<'k> {
 
     /// The settings of one more worker of the group.
     pub(crate) fn settings(&self) -> Settings {
-        self.settings_by(Access::Plaintext)
+        self.site.worker()
     }
 
-    /// The settings of one more worker of the group, which reaches Kafka in this way.
+    /// The settings of one more worker of the group, which comes to Kafka in this way.
     pub(crate) fn settings_by(&self, access: Access) -> Settings {
-        Settings::new(
-            env!("CARGO_BIN_EXE_worker-under-test"),
-            &self.kafka.bootstrap(access),
-            &self.topic,
-            &self.targets,
-        )
+        self.site.worker_by(access)
     }
 
     /// Starts one more worker of the group.
@@ -179,7 +151,7 @@ impl<'k> Scene<'k> {
 
     /// The group's name in Kafka.
     pub(crate) fn group(&self) -> String {
-        format!("parcelhook.default.{}", self.topic)
+        self.site.group()
     }
 
     /// What the group has committed, by partition.
@@ -233,38 +205,4 @@ pub(crate) fn repeated(receiver: &Receiver) -> Result<Vec<(EventId, u64, u64)>> 
         }
     }
     Ok(repeated)
-}
-
-/// How often a worker has given partitions back in order.
-pub(crate) fn times_let_go(worker: &Worker) -> Result<usize> {
-    Ok(worker.output()?.matches(LETTING_GO).count())
-}
-
-/// How many partitions a worker owns.
-pub(crate) async fn owned(worker: &Worker) -> Result<usize> {
-    let page = worker.targets().await?;
-    let partitions = page["source"]["partitions"].as_array();
-    Ok(partitions.context("no partitions on the page")?.len())
-}
-
-/// Waits until a worker owns this many partitions or more.
-pub(crate) async fn owns(worker: &Worker, at_least: usize) -> Result<()> {
-    let what = format!("{at_least} partitions of worker {}", worker.process().pid());
-    eventually(&what, SOON, async || {
-        let owned = owned(worker).await?;
-        ensure!(owned >= at_least, "owns {owned}");
-        Ok(())
-    })
-    .await
-    .with_context(|| worker.process().tail())
-}
-
-/// One target on a worker's page.
-pub(crate) async fn shown(worker: &Worker, target: &str) -> Result<Value> {
-    let page = worker.targets().await?;
-    let targets = page["targets"].as_array().context("no targets")?;
-    let found = targets.iter().find(|shown| shown["name"] == target);
-    found
-        .cloned()
-        .with_context(|| format!("no target {target}"))
 }

@@ -12,7 +12,10 @@ use parcelhook_env::{
 };
 use serde_json::json;
 
-use crate::scene::{SOON, Scene, delivered};
+use crate::{
+    scene::{Scene, delivered},
+    site::SOON,
+};
 
 /// Lets a client see changed topics within a second instead of ten.
 fn watchful(settings: Settings) -> Settings {
