@@ -9,7 +9,10 @@ use parcelhook_env::{
     receiver::Receiver,
 };
 
-use crate::site::{Manifest, SOON, WORKER};
+use crate::{
+    manifest::Manifest,
+    site::{SOON, WORKER},
+};
 
 /// The demo, whose temporary folder is made in `temporary`.
 fn demo(temporary: &Path) -> Launch {

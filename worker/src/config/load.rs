@@ -16,7 +16,7 @@ use super::fault::{Fault, Faults, Origin};
 use super::kafka::{Identity, Kafka, Sasl, Tls};
 use super::layers::{Environment, Layers};
 use super::settings::Setting;
-use super::{Config, Log, owned, value};
+use super::{Config, Log, file, owned, value};
 
 /// Largest file of a password: more is not a password but the wrong file.
 const MAX_PASSWORD_BYTES: u64 = 4096;
@@ -27,7 +27,11 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn load(options: &Options, environment: &Environment) -> Result<Self, Faults> {
-        let mut layers = Layers::read(options, environment);
+        let mut layers = Layers::default();
+        if let Some(path) = options.config.clone().or_else(|| environment.config()) {
+            file::read(&path, &mut layers);
+        }
+        layers.lay_over(environment, options);
         let faults = std::mem::take(&mut layers.faults);
         let mut checks = Checks { layers, faults };
         let config = checks.config();

@@ -13,7 +13,7 @@ use rdkafka::error::KafkaError;
 use super::ffi::Committer;
 use super::rebalance::{Context, GroupConsumer, SharedOwnership};
 use super::{SourceConfig, SourceError};
-use crate::clock;
+use crate::{background, clock};
 
 /// Properties that the protocol rests on, whatever is configured. Nobody changes them.
 pub const OWNED: [(&str, &str); 8] = [
@@ -69,13 +69,11 @@ pub(super) fn close(consumer: GroupConsumer, deadline: Instant) {
     consumer.context().retire();
     consumer.unsubscribe();
     let (done, closed) = sync_channel(1);
-    let closing = std::thread::Builder::new()
-        .name("source-close".to_owned())
-        .spawn(move || {
-            drop(consumer);
-            // Nobody listens past the deadline.
-            let _ = done.send(());
-        });
+    let closing = background::beside("source-close", move || {
+        drop(consumer);
+        // Nobody listens past the deadline.
+        let _ = done.send(());
+    });
     let left = deadline.saturating_duration_since(clock::now());
     if closing.is_err() || closed.recv_timeout(left).is_err() {
         tracing::warn!(
