@@ -24,9 +24,16 @@ use crate::source::record::Record;
 /// the lane parks.
 const IN_PLACE: Duration = Duration::from_secs(5);
 
+/// How soon to look again whether the group still knows this worker.
+const LEASE_AGAIN: Duration = Duration::from_millis(200);
+
 impl<P> Shard<P> {
     /// The attempt that the lane may make now, if any.
     pub(super) fn try_launch(&mut self, key: LaneKey, now: Instant) -> Option<Launch<P>> {
+        if self.must_hold_still(key.slot) {
+            self.wake_at(key, now + LEASE_AGAIN);
+            return None;
+        }
         let partition = self
             .partitions
             .get_mut(&key.slot)
@@ -57,6 +64,12 @@ impl<P> Shard<P> {
             None => request::cut(partition.records(lane), limits, &lane.stamp),
         };
         self.form(key, events, now)
+    }
+
+    /// Whether nobody knows that this worker still owns its partitions: another may by now.
+    fn must_hold_still(&self, slot: u32) -> bool {
+        let partition = self.partitions.get(&slot);
+        partition.is_some_and(|partition| !partition.progress().lease().allows(clock::since_boot()))
     }
 
     /// The attempt with what a lane has read back.

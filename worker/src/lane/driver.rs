@@ -128,7 +128,8 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
     fn message(&mut self, message: ShardMessage) {
         let now = clock::now();
         match message {
-            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned),
+            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned, now),
+            ShardMessage::Committed { slot, epoch, .. } => self.shard.committed(slot, epoch, now),
             ShardMessage::Records(records) => self.shard.records(records, now),
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {

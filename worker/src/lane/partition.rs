@@ -7,10 +7,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use parcelhook_crds::compiled::{CompiledTarget, Source};
+use parcelhook_crds::lane::Epoch;
 use uuid::Uuid;
 
 use super::own::Own;
-use super::stamp::Stamps;
+use super::stamp::{Stamp, Stamps};
+use super::taking_over::UnderWay;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
@@ -24,7 +27,7 @@ pub struct Partition {
     /// The topic's id, when the cluster tells it.
     pub topic_id: Option<TopicId>,
     /// How its lanes' transactions are named and written.
-    pub stamps: Stamps,
+    stamps: Stamps,
     slot: u32,
     ledger: Ledger,
     progress: Arc<Progress>,
@@ -39,6 +42,10 @@ pub struct Partition {
     pub closing: bool,
     /// The present ownership. None while the partition is taken over: nothing of it is sent or parked.
     pub own: Option<Own>,
+    /// The take-over that must end before the partition is owned.
+    pub under_way: Option<UnderWay>,
+    /// The epoch in the group's commit when the partition was assigned.
+    pub predecessor: Option<Epoch>,
     /// A write was refused: nothing is written before that.
     pub write_again: Option<Instant>,
     orders: u64,
@@ -60,9 +67,16 @@ impl Partition {
             asked: Vec::new(),
             closing: false,
             own: None,
+            under_way: None,
+            predecessor: assigned.epoch,
             write_again: None,
             orders: 0,
         }
+    }
+
+    /// How the transactions of a target's lane on this partition are named and written.
+    pub fn stamp(&mut self, target: &CompiledTarget, source: &Source) -> Stamp {
+        self.stamps.of(target, source, &self.id, self.topic_id)
     }
 
     /// Its number in all messages.
@@ -84,6 +98,11 @@ impl Partition {
     pub fn number(&mut self) -> u64 {
         self.orders += 1;
         self.orders
+    }
+
+    /// Orders up to this number were given.
+    pub(super) fn numbered_to(&mut self, number: u64) {
+        self.orders = self.orders.max(number);
     }
 
     /// Everything below this offset is done.

@@ -30,6 +30,7 @@ use crate::park::Scan;
 use crate::report::TargetReport;
 use crate::source::Assigned;
 use crate::source::record::Record;
+use crate::state::Ask;
 use crate::state::shared::WorkerTarget;
 
 /// An attempt for the driver to make.
@@ -62,10 +63,12 @@ pub struct Shard<P> {
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
     pace: Pace,
-    lanes_begun: u64,
+    pub(super) lanes_begun: u64,
     pub(super) jitter: fastrand::Rng,
     /// When to look for slow lanes.
     pub(super) next_look: Option<Instant>,
+    /// When to look at what is a matter of time in the partitions.
+    pub(super) next_upkeep: Option<Instant>,
 }
 
 impl<P> Shard<P> {
@@ -83,6 +86,7 @@ impl<P> Shard<P> {
             lanes_begun: 0,
             jitter: fastrand::Rng::new(),
             next_look: None,
+            next_upkeep: None,
         }
     }
 
@@ -127,14 +131,10 @@ impl<P> Shard<P> {
     }
 
     /// A partition is this shard's from now on.
-    pub fn assigned(&mut self, assigned: Assigned) {
+    pub fn assigned(&mut self, assigned: Assigned, now: Instant) {
         let slot = assigned.slot;
         let starts = assigned.lane_starts.clone();
         let mut partition = Partition::new(assigned);
-        partition.own = Some(super::own::Own::unwritten(parcelhook_crds::lane::Epoch {
-            n: 1,
-            random: self.jitter.u64(..),
-        }));
         matching::begin(
             &mut partition,
             &self.targets,
@@ -142,6 +142,8 @@ impl<P> Shard<P> {
             &mut self.lanes_begun,
         );
         self.partitions.insert(slot, partition);
+        self.next_upkeep.get_or_insert(now);
+        self.take_over(slot, now);
     }
 
     /// Records arrived, in offset order within a partition.
@@ -181,7 +183,13 @@ impl<P> Shard<P> {
 
     /// Lets partitions go: aborts what is in flight and forgets them.
     pub fn drop_partitions(&mut self, slots: &[u32], now: Instant) {
-        for partition in slots.iter().filter_map(|slot| self.partitions.remove(slot)) {
+        let shard = self.surroundings.shard;
+        for slot in slots {
+            let Some(partition) = self.partitions.remove(slot) else {
+                continue;
+            };
+            let slot = *slot;
+            self.out.push_back(Out::Ask(Ask::Forget { shard, slot }));
             for (key, lane) in partition.lanes() {
                 if let Some(abort) = &lane.abort {
                     abort.abort();
@@ -191,7 +199,7 @@ impl<P> Shard<P> {
                 };
                 target.forget(&partition.id, now);
                 if let Some(drain) = lane.away.as_ref().and_then(|away| away.drain) {
-                    let key = drains::drain_key(self.surroundings.shard, key, drain);
+                    let key = drains::drain_key(shard, key, drain);
                     self.out.push_back(Out::Scan(Scan::End { key }));
                     self.restless.extend(target.recovering.ended());
                 }
@@ -202,6 +210,7 @@ impl<P> Shard<P> {
     /// The next attempt that may start now. Call until there is none.
     pub fn launch(&mut self, now: Instant) -> Option<Launch<P>> {
         self.relieve(now);
+        self.keep_up(now);
         while self.pace.allows(now) {
             let key = self.next_lane(now)?;
             if let Some(launch) = self.try_launch(key, now) {
@@ -219,7 +228,10 @@ impl<P> Shard<P> {
         } else {
             self.pace.next()
         };
-        [lane, self.next_look].into_iter().flatten().min()
+        [lane, self.next_look, self.next_upkeep]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The attempt that began then is over, whatever it came to: another may begin.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::Source;
+use parcelhook_crds::lane::{LaneRow, NotBefore};
 
 use super::recovering::Recovering;
 use super::request::{Destination, Sent};
@@ -150,6 +151,28 @@ impl<P> Target<P> {
             shown,
             throttled: false,
             next_attempt: None,
+        };
+        self.log_transition(self.of.shared.failed(lane, failure, now));
+    }
+
+    /// A lane was taken over that had failed: STATE is what it was.
+    pub fn inherited(&self, lane: &PartitionId, row: &LaneRow, now: Instant) {
+        let Some(failure) = row.last_failure.as_ref().filter(|_| row.attempts > 0) else {
+            return;
+        };
+        let shown = Failure {
+            at: failure.at,
+            reason: Reason::from_word(&failure.reason),
+            status: failure.status,
+            message: failure.message.clone(),
+        };
+        let failure = LaneFailure {
+            throttled: shown.reason == Reason::Throttled,
+            shown,
+            next_attempt: match row.not_before {
+                NotBefore::At(at) => Some(at),
+                NotBefore::Never => None,
+            },
         };
         self.log_transition(self.of.shared.failed(lane, failure, now));
     }
