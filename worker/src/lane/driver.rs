@@ -103,6 +103,8 @@ impl<D: Deliver> Driver<D> {
         match message {
             ShardMessage::Assigned(assigned) => self.shard.assigned(assigned),
             ShardMessage::Records(records) => self.shard.records(records, now),
+            // Nothing waits for a commit yet.
+            ShardMessage::Committed { .. } => {}
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {
                 self.shard.close(&revoked.slots);

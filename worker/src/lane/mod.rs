@@ -20,6 +20,8 @@ pub mod queue;
 pub mod request;
 pub mod shard;
 pub mod stamp;
+
+pub mod takeover;
 pub mod target;
 #[cfg(test)]
 mod tests;

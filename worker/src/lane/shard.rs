@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::{AbortHandle, AbortRegistration};
+use parcelhook_crds::lane::Epoch;
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
@@ -24,8 +25,8 @@ use super::{Lane, LaneKey};
 use crate::delivery::{Attempt, Outcome, PrepareError, Request};
 use crate::recover::backoff::{self, Wait};
 use crate::report::TargetReport;
-use crate::source::Assigned;
 use crate::source::record::Record;
+use crate::source::{Assigned, Claim, random_bits};
 use crate::state::shared::WorkerTarget;
 
 /// An attempt for the driver to make.
@@ -107,6 +108,10 @@ impl<P> Shard<P> {
     pub fn assigned(&mut self, assigned: Assigned) {
         let slot = assigned.slot;
         let starts = assigned.lane_starts.clone();
+        let n = assigned.epoch.map_or(0, |epoch| epoch.n).saturating_add(1);
+        let random = random_bits();
+        let epoch = Epoch { n, random };
+        assigned.progress.own(epoch, Claim::WithNextCommit);
         let mut partition = Partition::new(assigned);
         matching::begin(
             &mut partition,

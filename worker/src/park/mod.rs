@@ -12,6 +12,8 @@
 //! This file owns the words that shards, producer and reader use with each other. What a lane does
 //! with them is decided in [`crate::lane`].
 
+pub mod bucket;
+
 use std::sync::Arc;
 
 use parcelhook_crds::lane::{Incarnation, LaneName, LaneRow, ParkReason, RowKey, Terminator};
