@@ -131,6 +131,7 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
             ShardMessage::Assigned(assigned) => self.shard.assigned(assigned, now),
             ShardMessage::Committed { slot, epoch, .. } => self.shard.committed(slot, epoch, now),
             ShardMessage::Records(records) => self.shard.records(records, now),
+            // Nothing waits for a commit yet.
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {
                 self.shard.close(&revoked.slots);

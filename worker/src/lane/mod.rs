@@ -28,6 +28,7 @@ pub mod request;
 pub mod shard;
 pub mod stamp;
 pub mod surroundings;
+pub mod takeover;
 mod taking_over;
 pub mod target;
 #[cfg(test)]

@@ -131,6 +131,8 @@ impl Bench {
             slot,
             partition,
             topic_id: None,
+            epoch: None,
+            cfg: None,
             start: 0,
             lane_starts,
             progress,
