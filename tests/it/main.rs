@@ -25,6 +25,7 @@ mod isolation;
 mod letting_go;
 mod lost_requests;
 mod memory;
+mod parking_topics;
 mod rebalances;
 mod starts;
 

@@ -5,7 +5,7 @@
 //! other's. Partitions that were added later are not used: a bucket or a row would be looked for where
 //! it is not. Owns nothing after the answer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parcelhook_crds::report::{Claim, ReportKey};
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
@@ -110,15 +110,13 @@ fn read(
         .set("isolation.level", "read_uncommitted")
         .set("auto.offset.reset", "earliest");
     let consumer: BaseConsumer = config.create().map_err(configuration)?;
-    let (start, end) = consumer
-        .fetch_watermarks(reports, 0, TIMEOUT)
-        .map_err(unread)?;
+    let deadline = clock::now() + TIMEOUT;
+    let (start, end) = bounds(&consumer, reports, deadline)?;
     let mut assignment = TopicPartitionList::new();
     assignment
         .add_partition_offset(reports, 0, Offset::Offset(start))
         .map_err(unread)?;
     consumer.assign(&assignment).map_err(unread)?;
-    let deadline = clock::now() + TIMEOUT;
     let mut first = None;
     while position(&consumer, reports).unwrap_or(start) < end {
         if clock::now() >= deadline {
@@ -140,6 +138,22 @@ fn read(
         }
     }
     Ok(first)
+}
+
+/// Where the log begins and ends. A topic that was just created has no leader for a moment.
+fn bounds(
+    consumer: &BaseConsumer,
+    reports: &str,
+    deadline: Instant,
+) -> Result<(i64, i64), TopicsError> {
+    loop {
+        match consumer.fetch_watermarks(reports, 0, TIMEOUT) {
+            Ok(bounds) => return Ok(bounds),
+            Err(error) if clock::now() >= deadline => return Err(unread(error)),
+            // Nothing is assigned: this only waits, and serves the client's events.
+            Err(_) => drop(consumer.poll(POLL)),
+        }
+    }
 }
 
 /// The offset of the next record. It passes what compaction took, which a record's own does not.

@@ -152,6 +152,10 @@ impl Cluster {
         names: impl Iterator<Item = &str>,
     ) -> Result<Found, TopicsError> {
         let names: Vec<&str> = names.collect();
+        let mut found = Found::default();
+        if names.is_empty() {
+            return Ok(found);
+        }
         let resources: Vec<_> = names
             .iter()
             .map(|name| ResourceSpecifier::Topic(name))
@@ -161,7 +165,6 @@ impl Cluster {
             what: "the settings of topics could not be asked",
             error,
         })?;
-        let mut found = Found::default();
         for (result, name) in results.into_iter().zip(&names) {
             let resource = result.map_err(|reason| TopicsError::Refused {
                 topic: (*name).to_owned(),
