@@ -13,6 +13,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::config::{Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options};
 use crate::dev::{self, Kind, Screen};
 use crate::park::Names;
+use crate::park::reader::ReaderError;
+use crate::park::topics::TopicsError;
 use crate::run::{StartError, Worker};
 use crate::source::SourceError;
 use crate::targets::{Place, compile::Rules};
@@ -55,7 +57,14 @@ async fn serve(config: &Config) -> Exit {
         Ok(signals) => signals,
         Err(error) => return complain(&error, Exit::Internal),
     };
-    let worker = match Worker::start(config).await {
+    let started = tokio::select! {
+        started = Worker::start(config) => started,
+        () = signals.next() => {
+            tracing::info!("ended before it had begun");
+            return Exit::Clean;
+        }
+    };
+    let worker = match started {
         Ok(worker) => worker,
         Err(error) => {
             tracing::error!(%error, "the worker does not start");
@@ -89,8 +98,12 @@ const fn exit_of(error: &StartError) -> Exit {
     match error {
         StartError::Targets(_)
         | StartError::Admin(_)
+        | StartError::Producer(_)
+        | StartError::Reader(ReaderError::Configuration(_))
+        | StartError::Topics(TopicsError::Configuration(_))
         | StartError::Source(SourceError::Configuration(_)) => Exit::Configuration,
-        StartError::Source(_) => Exit::Kafka,
+        StartError::Source(_) | StartError::Topics(_) => Exit::Kafka,
+        StartError::Reader(ReaderError::Thread(_)) => Exit::Internal,
         StartError::Thread(_) => Exit::Internal,
     }
 }

@@ -80,6 +80,7 @@ impl Checks {
             targets: targets?,
             secrets,
             create_topics: create_topics?,
+            cluster: super::Cluster::Kafka,
             admin_listen: admin_listen?,
             egress_allow,
             shards: shards.unwrap_or_else(cores),

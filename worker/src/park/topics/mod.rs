@@ -113,6 +113,9 @@ pub struct Internal {
 /// Why the topics cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
+    /// The worker ends.
+    #[error("the worker ended before its topics were known")]
+    Interrupted,
     /// librdkafka refuses the configuration.
     #[error("the Kafka client cannot be made: {0}; check the properties under `kafka`")]
     Configuration(String),
