@@ -42,10 +42,13 @@ use crate::report::SourceReport;
 
 pub use client::OWNED;
 pub use ffi::RecordHeaders;
+pub(crate) use ffi::cached_log_end;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
+pub(crate) use log::Journal;
 pub use start::TopicDemand;
 pub use thread::SourceThread;
 pub use topics::{TopicId, create_missing_topics};
+pub(crate) use watchdog::{Sight, Watchdog};
 
 /// The time that a revoked partition has in all: attempts in flight, the last commit, everything.
 pub const LET_GO: Duration = Duration::from_secs(6);
