@@ -21,6 +21,7 @@ mod told;
 mod brokers;
 mod crashes;
 mod delivery;
+mod drain_reader;
 mod isolation;
 mod letting_go;
 mod lost_requests;

@@ -172,7 +172,9 @@ impl<P> Shard<P> {
         };
         match (written, &lane.away) {
             (Some(Written::Park), Some(away)) => {
-                self.surroundings.ends.seen(away.address.bucket, offset + 1);
+                self.surroundings
+                    .ends
+                    .raise(away.address.bucket, offset + 1);
             }
             (Some(Written::Tombstone), _) => {
                 lane.away = None;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::park::ends::BucketEnds;
+use crate::park::reader::BucketEnds;
 
 /// See the module.
 #[derive(Clone, Debug)]

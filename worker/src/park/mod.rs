@@ -14,9 +14,9 @@
 
 pub mod bucket;
 pub mod dead_letter;
-pub mod ends;
 pub mod format;
 pub mod produce;
+pub mod reader;
 pub mod topics;
 
 use std::sync::Arc;
@@ -177,7 +177,8 @@ pub struct DrainKey {
 #[derive(Clone, Debug)]
 pub enum Scan {
     /// Read the lane's records from an offset of its bucket, or from the start of the log when that is
-    /// later. At most `room` bytes are sent before the lane asks for more.
+    /// later. At most `room` bytes ([`ParkedRun::size`]) are sent before the lane asks for more, and
+    /// the rest of the last record, which may be larger than what was left.
     Begin {
         /// Who reads.
         key: DrainKey,
@@ -223,7 +224,9 @@ pub enum Read {
         /// Every record of the lane below this offset of the bucket has been sent.
         scanned_to: i64,
     },
-    /// The bucket's log begins later than the lane asked for: retention, or loss.
+    /// The bucket's log begins later than the lane asked for: retention, or loss. Or it begins
+    /// earlier and ends before what the lane asked for: its tail was lost, or it is another log, and
+    /// all of it is read again. Either way the lane's records from `log_start` on follow.
     Cut {
         /// Who reads.
         key: DrainKey,
@@ -268,11 +271,12 @@ pub enum ParkedBody {
 }
 
 impl ParkedRun {
-    /// Bytes it holds in memory.
+    /// Bytes it holds in memory, and what it counts against a lane's room: never 0.
     pub fn size(&self) -> usize {
-        match &self.body {
+        let events = match &self.body {
             ParkedBody::Events(events) => events.iter().map(Record::cost).sum(),
             ParkedBody::Reference => 0,
-        }
+        };
+        size_of::<Self>() + events
     }
 }

@@ -28,7 +28,6 @@ use crate::delivery::egress::Policy;
 use crate::lane::driver::{Driver, Mail, REQUESTS, Request};
 use crate::lane::surroundings::Surroundings;
 use crate::park::Names;
-use crate::park::Names;
 use crate::park::produce::{Producer, ProducerConfig, ProducerError};
 use crate::park::reader::{self, BucketEnds, ReaderConfig, ReaderError, ReaderHandle};
 use crate::park::topics::{Internal, TopicsError};

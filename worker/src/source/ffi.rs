@@ -269,7 +269,7 @@ unsafe fn topic_id(uuid: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
 }
 
 /// The end of the log as the last fetch reported it: asks nobody. None before the first fetch.
-pub(super) fn cached_log_end<C: ConsumerContext>(
+pub(crate) fn cached_log_end<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: i32,

@@ -45,6 +45,7 @@ use crate::report::SourceReport;
 pub use claim::{Claim, random_bits};
 pub use client::OWNED;
 pub use ffi::RecordHeaders;
+pub(crate) use ffi::cached_log_end;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
 pub use lease::Lease;
 pub(crate) use log::Journal;
@@ -52,6 +53,7 @@ pub use note::Revision;
 pub use start::TopicDemand;
 pub use thread::SourceThread;
 pub use topics::{TopicId, create_missing_topics};
+pub(crate) use watchdog::{Sight, Watchdog};
 
 /// The time that a revoked partition has in all: attempts in flight, the last commit, everything.
 pub const LET_GO: Duration = Duration::from_secs(6);

@@ -52,6 +52,7 @@ pub fn row(delivered_through: i64) -> LaneRow {
         oldest_parked_at: None,
         last_failure: None,
         parked: 0,
+        parked_through: None,
         last_request: None,
     }
 }

@@ -16,7 +16,7 @@ use super::shard::{Launch, Shard};
 use super::surroundings::Surroundings;
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, Reason};
-use crate::park::ends::BucketEnds;
+use crate::park::reader::BucketEnds;
 use crate::source::record::{Record, Timestamp};
 use crate::source::{Assigned, PartitionId, Progress};
 use crate::state::shared::{TargetShared, WorkerTarget};
@@ -137,7 +137,8 @@ impl Bench {
             lane_starts,
             progress,
         };
-        self.shard.assigned(assigned);
+        self.shard.assigned(assigned, self.now);
+        self.settle();
     }
 
     fn read(&mut self, slot: u32, offsets: impl IntoIterator<Item = i64>) {

@@ -8,6 +8,7 @@ use parcelhook_crds::lane::{LaneRow, RowKey, Terminator};
 
 use super::super::outlet::Out;
 use super::super::shard::Shard;
+use crate::state::{Ask, RowPlace, Told};
 use crate::park::{
     DrainKey, LaneAddress, Order, ParkedBody, ParkedRun, Produced, Read, Refused, Run, Scan, Ticket,
 };
@@ -46,8 +47,16 @@ impl Topics {
             happened = true;
             match out {
                 Out::Produce(ticket, order) => self.orders.push_back((ticket, order)),
+                Out::Scan(Scan::Bucket { ticket, bucket, .. }) => {
+                    let end = self.buckets.get(&bucket).map_or(0, Vec::len) as i64;
+                    shard.read(Read::Bucket { ticket, end }, now);
+                }
                 Out::Scan(scan) => self.scan(scan),
-                Out::Ask(_) => {}
+                Out::Ask(Ask::TakeOver { slot, place, .. }) => {
+                    let told = self.rows_of(slot, &place);
+                    shard.told(told, now);
+                }
+                Out::Ask(Ask::Sweep { .. } | Ask::Forget { .. }) => {}
                 Out::Hint(uid) => self.hints.push(uid),
             }
         }
@@ -55,6 +64,22 @@ impl Topics {
             happened = true;
         }
         happened | self.serve(shard, now)
+    }
+
+    /// What a new owner is told: here every row of the partition counts.
+    fn rows_of(&self, slot: u32, place: &RowPlace) -> Told {
+        let rows = self
+            .rows
+            .iter()
+            .filter(|(key, _)| key.scope.partition == place.source.partition);
+        Told::Rows {
+            slot,
+            highest: rows.clone().map(|(key, _)| key.scope.epoch.n).max().unwrap_or(0),
+            rows: rows
+                .filter_map(|(key, row)| Some((key.lane?, row.clone())))
+                .collect(),
+            frontier: None,
+        }
     }
 
     /// Carries the oldest order out. Returns whether there was one.
