@@ -32,7 +32,7 @@ use rdkafka::{
 use tokio::sync::mpsc::{Receiver, channel};
 use uuid::Uuid;
 
-use crate::scene::SOON;
+use crate::site::SOON;
 
 /// Lanes whose orders are mixed.
 const LANES: usize = 20;

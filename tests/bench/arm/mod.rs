@@ -139,6 +139,5 @@ impl WorkerBinary {
     pub(crate) fn settings(&self, bootstrap: &str, manifests: &Manifests) -> worker::Settings {
         worker::Settings::new(&self.0, bootstrap, &manifests.group, &manifests.targets)
             .secrets(&manifests.secrets)
-            .switch("--create-topics")
     }
 }

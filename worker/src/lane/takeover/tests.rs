@@ -38,7 +38,9 @@ fn words(steps: &[Step]) -> Vec<String> {
         Step::Write { order, .. } => match order {
             Order::Row(key, _) => format!("row of {}", key.scope.epoch.n),
             Order::Terminator(key, _) => format!("terminator of {}", key.scope.epoch.n),
-            Order::Park(_) | Order::ParkReference(_) | Order::DeadLetter(_) => "something else".to_owned(),
+            Order::Park(_) | Order::ParkReference(_) | Order::DeadLetter(_) => {
+                "something else".to_owned()
+            }
         },
         Step::Own(epoch, claim) => format!("own {} {claim:?}", epoch.n),
         Step::Run(taken) => format!("run {} with {}", taken.epoch.n, taken.lanes.len()),

@@ -8,10 +8,10 @@ use parcelhook_crds::lane::{LaneRow, RowKey, Terminator};
 
 use super::super::outlet::Out;
 use super::super::shard::Shard;
-use crate::state::{Ask, RowPlace, Told};
 use crate::park::{
     DrainKey, LaneAddress, Order, ParkedBody, ParkedRun, Produced, Read, Refused, Run, Scan, Ticket,
 };
+use crate::state::{Ask, RowPlace, Told};
 
 pub(super) const BUCKETS: i32 = 4;
 
@@ -74,7 +74,11 @@ impl Topics {
             .filter(|(key, _)| key.scope.partition == place.source.partition);
         Told::Rows {
             slot,
-            highest: rows.clone().map(|(key, _)| key.scope.epoch.n).max().unwrap_or(0),
+            highest: rows
+                .clone()
+                .map(|(key, _)| key.scope.epoch.n)
+                .max()
+                .unwrap_or(0),
             rows: rows
                 .filter_map(|(key, row)| Some((key.lane?, row.clone())))
                 .collect(),
