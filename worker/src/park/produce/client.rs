@@ -22,23 +22,26 @@ use crate::clock;
 pub const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Properties that the protocol rests on, whatever is configured. Nobody changes them.
-pub const OWNED: [(&str, &str); 7] = [
+pub const OWNED: [(&str, &str); 6] = [
     // Written once and in order, by all replicas in sync.
     ("enable.idempotence", "true"),
     ("acks", "all"),
     ("max.in.flight", "5"),
     // A park is never given up for its age: its events are committed on its strength alone.
     ("message.timeout.ms", "0"),
-    // Parks wait for the target anyway, but a cut-over waits for its tombstone.
-    ("linger.ms", "3"),
     // A topic that is missing is made with its settings, or told about.
     ("allow.auto.create.topics", "false"),
     // Nobody would read them.
     ("statistics.interval.ms", "0"),
 ];
 
-/// What waits for months in Kafka may be small; LZ4 costs least. A user may choose another.
-const COMPRESSION: (&str, &str) = ("compression.codec", "lz4");
+/// Properties with a better default for what we write than librdkafka's own. A user may change them.
+const DEFAULTS: [(&str, &str); 2] = [
+    // What waits for days on three disks may be small. LZ4 costs least.
+    ("compression.codec", "lz4"),
+    // Parks wait for their target anyway, but a cut-over waits for its tombstone. The default is 5.
+    ("linger.ms", "3"),
+];
 
 /// How long a client that failed may take to go.
 const DISCARD: Duration = Duration::from_secs(5);
@@ -51,7 +54,9 @@ impl Client {
     pub(super) fn connect(shared: &Arc<Shared>) -> Result<Self, ProducerError> {
         let config = &shared.config;
         let mut client = ClientConfig::new();
-        client.set(COMPRESSION.0, COMPRESSION.1);
+        for (name, value) in DEFAULTS {
+            client.set(name, value);
+        }
         for (name, value) in &config.client {
             client.set(name, value);
         }
@@ -68,11 +73,14 @@ impl Client {
         let context = Context::new(Arc::downgrade(shared), shared.generation());
         let producer = client.create_with_context(context);
         producer.map(Self).map_err(|error| {
-            ProducerError(match error {
-                // The value may be a secret.
-                KafkaError::ClientConfig(_, message, name, _) => format!("{name}: {message}"),
-                other => other.to_string(),
-            })
+            ProducerError(
+                if let KafkaError::ClientConfig(_, message, name, _) = error {
+                    // The value may be a secret.
+                    format!("{name}: {message}")
+                } else {
+                    error.to_string()
+                },
+            )
         })
     }
 

@@ -8,6 +8,7 @@
 mod claim;
 mod cluster;
 mod settings;
+mod violation;
 
 use std::fmt;
 use std::time::Duration;
@@ -16,9 +17,10 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 pub use claim::claim;
-use cluster::Cluster;
-pub use settings::{LANES_PARTITIONS, RETRY_BUCKETS, Violation};
+use cluster::{Cluster, Found};
+pub use settings::{LANES_PARTITIONS, RETRY_BUCKETS};
 use settings::{Needs, TOPICS};
+pub use violation::Violation;
 
 /// Room that a record of ours needs beside its event's bytes: our headers, and what Kafka writes
 /// around a record.
@@ -210,7 +212,7 @@ pub async fn ensure(client: &[(String, String)], wanted: &Wanted) -> Result<Inte
             .settings(there.map(|(name, _)| name.as_str()))
             .await?
     } else {
-        cluster::Found::default()
+        Found::default()
     };
     let mut violations = Vec::new();
     for ((topic, name), partitions) in TOPICS.iter().zip(&names).zip(&state.partitions) {
@@ -220,23 +222,30 @@ pub async fn ensure(client: &[(String, String)], wanted: &Wanted) -> Result<Inte
     if !violations.is_empty() {
         return Err(TopicsError::Violations(Violations(violations)));
     }
-    let [retry, lanes, ..] = &names;
-    let mut partitions = state.partitions.into_iter().flatten();
-    let (buckets, lanes_partitions) = (partitions.next(), partitions.next());
+    Ok(internal(&names, state.partitions, &found, needs))
+}
+
+/// The topics as they were found, all of them as they must be.
+fn internal(
+    names: &[String; TOPICS.len()],
+    partitions: Vec<Option<i32>>,
+    found: &Found,
+    needs: Needs,
+) -> Internal {
+    let [retry, ..] = names;
+    let mut partitions = partitions.into_iter().flatten();
     let sizes = names
         .iter()
         .filter_map(|name| found.number(name, settings::MAX_MESSAGE_BYTES));
-    let retention = found.number(retry, settings::RETENTION_MS);
-    tracing::debug!(%retry, %lanes, "the worker's own topics are as they must be");
-    Ok(Internal {
-        retry_buckets: buckets.unwrap_or(RETRY_BUCKETS),
-        lanes_partitions: lanes_partitions.unwrap_or(LANES_PARTITIONS),
-        retry_retention: settings::retention(retention),
+    Internal {
+        retry_buckets: partitions.next().unwrap_or(RETRY_BUCKETS),
+        lanes_partitions: partitions.next().unwrap_or(LANES_PARTITIONS),
+        retry_retention: settings::retention(found.number(retry, settings::RETENTION_MS)),
         largest_record_bytes: sizes
             .filter_map(|size| usize::try_from(size).ok())
             .min()
             .unwrap_or(needs.largest_record_bytes),
-    })
+    }
 }
 
 /// As many as there should be, or as there are brokers.

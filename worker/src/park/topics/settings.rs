@@ -4,8 +4,9 @@
 //! when a topic is created), or compaction would lag (only set).
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
+
+use super::violation::Violation;
 
 /// Partitions of the retry topic. A target's parked events are in one of them, and draining reads
 /// past those of all other targets in it: more partitions, less to pass.
@@ -120,72 +121,6 @@ impl Needs {
     /// Replicas that must have a write before it is acknowledged: two, where one may be away.
     fn in_sync(self) -> i32 {
         if self.replicas >= 3 { 2 } else { 1 }
-    }
-}
-
-/// Something that is wrong with a topic, and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// It is not there.
-    Missing {
-        /// The topic.
-        topic: String,
-        /// What it would be created with.
-        settings: String,
-    },
-    /// It has another number of partitions.
-    Partitions {
-        /// The topic.
-        topic: String,
-        /// How many it has.
-        found: i32,
-        /// How many it must have.
-        wanted: i32,
-    },
-    /// A setting is not as it must be.
-    Setting {
-        /// The topic.
-        topic: String,
-        /// The setting.
-        name: &'static str,
-        /// Its value.
-        found: String,
-        /// What it must be.
-        wanted: String,
-        /// A value to set.
-        set: String,
-        /// What would happen otherwise.
-        reason: &'static str,
-    },
-}
-
-impl fmt::Display for Violation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { topic, settings } => write!(
-                f,
-                "topic {topic} does not exist; create it with {settings}, or let the worker do it with createTopics"
-            ),
-            Self::Partitions {
-                topic,
-                found,
-                wanted,
-            } => write!(
-                f,
-                "topic {topic} has {found} partitions and must have {wanted}; create it anew"
-            ),
-            Self::Setting {
-                topic,
-                name,
-                found,
-                wanted,
-                set,
-                reason,
-            } => write!(
-                f,
-                "topic {topic}: {name} is {found} and must be {wanted}, {reason}; run kafka-configs.sh --alter --topic {topic} --add-config {name}={set}"
-            ),
-        }
     }
 }
 

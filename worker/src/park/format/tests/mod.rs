@@ -299,3 +299,15 @@ fn impossible_numbers_are_refused() {
     let too_large = [&[1, 1][..], &[0xff; 10], &[0; 5]].concat();
     assert_eq!(binary::read(&too_large).unwrap_err(), BinaryError::Number);
 }
+
+#[test]
+fn the_run_in_the_documentation_is_what_is_written() {
+    let example = binary::write(&two_events());
+    let hex: Vec<String> = example.iter().map(|byte| format!("{byte:02x}")).collect();
+    let documentation = include_str!("../../../../../docs/formats.md");
+    let words = documentation
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    assert!(words.contains(&hex.join(" ")), "{}", hex.join(" "));
+}
