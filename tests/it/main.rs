@@ -23,6 +23,7 @@ mod drain_reader;
 mod isolation;
 mod letting_go;
 mod memory;
+mod parking_topics;
 mod rebalances;
 mod starts;
 

@@ -12,6 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options};
 use crate::dev::{self, Kind, Screen};
+use crate::park::Names;
 use crate::run::{StartError, Worker};
 use crate::source::SourceError;
 use crate::targets::{Place, compile::Rules};
@@ -100,7 +101,8 @@ fn check(options: &Options) -> Exit {
         Err(exit) => return exit,
     };
     let place = Place::from(&config);
-    match crate::targets::check(place, &config.worker_group, Rules, &mut io::stdout()) {
+    let rules = Rules::new(Names::new(&config.prefix));
+    match crate::targets::check(place, &config.worker_group, rules, &mut io::stdout()) {
         Ok(exit) => exit,
         Err(error) => complain(&error, Exit::Internal),
     }

@@ -13,12 +13,17 @@
 //! with them is decided in [`crate::lane`].
 
 pub mod bucket;
+pub mod dead_letter;
 pub mod format;
+pub mod produce;
 pub mod reader;
+pub mod topics;
 
 use std::sync::Arc;
 
 use parcelhook_crds::lane::{Incarnation, LaneName, LaneRow, ParkReason, RowKey, Terminator};
+
+pub use topics::Names;
 
 use crate::source::record::Record;
 use crate::source::{PartitionId, TopicId};

@@ -23,6 +23,7 @@ use crate::config::Config;
 use crate::delivery::Client;
 use crate::delivery::egress::Policy;
 use crate::lane::driver::{Driver, REQUESTS, Request};
+use crate::park::Names;
 use crate::source::{
     SHARD_INBOX_MESSAGES, ShardMessage, SourceConfig, SourceError, SourceHandle, SourceThread,
 };
@@ -69,7 +70,8 @@ impl Worker {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let background = Background::new();
         let group = config.worker_group.clone();
-        let (directory, first) = Directory::open(Place::from(config), &group, Rules)?;
+        let rules = Rules::new(Names::new(&config.prefix));
+        let (directory, first) = Directory::open(Place::from(config), &group, rules)?;
         let admin = Admin::bind(config.admin_listen)?;
         let (inboxes, shards) = start_shards(config, &background)?;
         let (source, consumer) = crate::source::prepare(source_config(config), inboxes)?;

@@ -15,7 +15,7 @@
 //! This file owns the names. `encode` and `decode` know no Kafka client: they speak of slices.
 
 pub mod binary;
-mod block;
+pub(super) mod block;
 mod decode;
 mod encode;
 #[cfg(test)]
