@@ -115,10 +115,10 @@ impl<'k> Scene<'k> {
     async fn on(kafka: &'k Kafka) -> Result<Self> {
         let topic = kafka.create_topic("retry", 2, &[]).await?;
         let client = kafka.client(Access::Plaintext);
-        let client = client.config_map().iter();
+        let properties = client.config_map().into_iter();
         let config = ReaderConfig {
-            client: client
-                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            client: properties
+                .map(|(key, value)| (key.to_owned(), value.to_owned()))
                 .collect(),
             group: format!("{topic}.drain"),
             topic: topic.as_str().into(),
@@ -286,8 +286,7 @@ async fn a_log_that_ends_before_what_was_asked_is_read_again() -> Result<()> {
 async fn ends_of_buckets_are_told_and_known() -> Result<()> {
     let mut scene = Scene::on(Kafka::shared().await?).await?;
     scene.park((0..10).map(|n| parked(0, n))).await?;
-    for bucket in [0, 1] {
-        let number = u64::from(bucket.unsigned_abs());
+    for (bucket, number) in [(0, 0), (1, 1)] {
         let ticket = Ticket {
             slot: 0,
             lane: None,

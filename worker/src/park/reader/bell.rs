@@ -1,6 +1,6 @@
 //! Wakes the reader's thread. A ring that nobody waits for is kept, so none is lost.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Duration;
 
@@ -25,5 +25,15 @@ impl Bell {
     /// Waits for a ring; may return early. Only on the attached thread.
     pub(super) fn wait(&self, at_most: Duration) {
         std::thread::park_timeout(at_most);
+    }
+}
+
+/// Rings when it is dropped.
+#[derive(Clone, Debug)]
+pub(super) struct RingAtEnd(pub(super) Arc<Bell>);
+
+impl Drop for RingAtEnd {
+    fn drop(&mut self) {
+        self.0.ring();
     }
 }

@@ -258,20 +258,15 @@ impl Bucket {
         let here = |lane: &Lane| is_here(lane, at);
         let position = |lane: &Lane| lane.position(at);
         let has_more = |lane: &&Lane| self.end.is_none_or(|end| position(lane) < end);
-        let Some(lowest) = self
-            .ready()
-            .filter(has_more)
-            .min_by_key(|lane| position(lane))
-        else {
-            // Those who wait for new records.
-            let lowest = self.ready().map(position).min().map(Place::At);
-            return if wanted_here {
-                Some(Place::Here)
-            } else {
-                lowest
-            };
+        let behind = || self.ready().filter(has_more);
+        let Some(lowest) = behind().min_by_key(|lane| position(lane)) else {
+            // All who have room wait for new records.
+            if wanted_here {
+                return Some(Place::Here);
+            }
+            return self.ready().map(position).min().map(Place::At);
         };
-        let elsewhere = self.ready().filter(has_more).filter(|lane| !here(lane));
+        let elsewhere = behind().filter(|lane| !here(lane));
         let longest = elsewhere.min_by_key(|lane| (lane.served, position(lane)));
         let chosen = match longest {
             Some(longest) if !is_long(self.turn + 1) => longest,
@@ -295,8 +290,8 @@ impl Bucket {
 
     /// The log's range, asked for when the bucket was suspect. A lane that wants what the log does
     /// not have any more goes on at its start. A log that ends before the place where it is read has
-    /// lost its tail or is another log: all of it is read again, for what was parked since may be
-    /// anywhere in it, and lanes drop what they have had. Returns whether it must be read anew.
+    /// lost its tail or is another log: all lanes read all of it again, for what was parked since may
+    /// be anywhere in it, and they drop what they have had. Returns whether it must be read anew.
     pub(super) fn has_range(&mut self, log_start: i64, end: i64) -> bool {
         self.end = Some(end);
         let Some(at) = self.at.filter(|_| self.suspect) else {
@@ -305,16 +300,15 @@ impl Bucket {
         let truncated = at > end;
         self.leave();
         for lane in self.lanes.values_mut() {
-            let position = lane.position(at);
-            if position < log_start || (truncated && position > end) {
+            if truncated || lane.position(at) < log_start {
                 lane.cut(log_start);
             }
         }
         true
     }
 
-    /// Lanes that have something to tell by now.
-    pub(super) fn to_tell(&mut self, now: Instant) -> Vec<DrainKey> {
+    /// Lanes that have something to tell by now, and are not listed already.
+    pub(super) fn list(&mut self, now: Instant) -> Vec<DrainKey> {
         let sight = Sight {
             at: self.at.unwrap_or(0),
             caught_up: self.is_caught_up(),

@@ -25,7 +25,7 @@ use crate::clock;
 use crate::source::{Journal, cached_log_end};
 
 /// Properties of the reader's consumer, whatever is configured for the worker's clients.
-const OWNED: [(&str, &str); 17] = [
+const OWNED: [(&str, &str); 16] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     // A place that the log does not have is told, never left in silence.
@@ -38,15 +38,13 @@ const OWNED: [(&str, &str); 17] = [
     ("group.protocol", "classic"),
     // How long a bucket whose fetch found the queue full waits. The default is a whole second.
     ("fetch.queue.backoff.ms", "5"),
-    // Error backoff of a fetch; the default.
-    ("fetch.error.backoff.ms", "500"),
     // How long a broker holds an empty fetch back. A bucket that is set on a place waits for that
     // before its first fetch, and so do questions. Only lanes that drain cause fetches.
     ("fetch.wait.max.ms", "20"),
     ("fetch.min.bytes", "1"),
-    // A bucket's share of one answer, so that one long backlog does not fill it. A larger record is
-    // still fetched, alone.
-    ("fetch.message.max.bytes", "1048576"),
+    // A bucket's share of one answer: sixteen buckets fill it, so a probe does not wait for others'
+    // backlogs, and little is thrown away when it ends. A larger record is still fetched, alone.
+    ("fetch.message.max.bytes", "262144"),
     ("fetch.max.bytes", "4194304"),
     // What may be fetched and not read: it is thrown away when a bucket is left.
     ("queued.max.messages.kbytes", "2048"),
@@ -121,11 +119,6 @@ impl Seats {
 
     pub(super) fn topic(&self) -> &Arc<str> {
         &self.topic
-    }
-
-    /// Whether nothing is assigned.
-    pub(super) fn are_empty(&self) -> bool {
-        self.assigned.is_empty()
     }
 
     /// Sets buckets on places, or takes them out.

@@ -41,7 +41,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Sender};
 use tokio::sync::oneshot;
 
-use self::bell::Bell;
+use self::bell::RingAtEnd;
 use super::{Read, Scan};
 
 pub use ends::BucketEnds;
@@ -126,7 +126,8 @@ enum Request {
 #[derive(Clone, Debug)]
 pub struct ReaderHandle {
     requests: Sender<Request>,
-    bell: Arc<Bell>,
+    // Dropped after the channel: the thread must find it closed.
+    bell: RingAtEnd,
     ends: BucketEnds,
     unreadable: Arc<AtomicU64>,
 }
@@ -144,7 +145,7 @@ pub fn prepare(
     let (requests, received) = mpsc::channel(REQUESTS);
     let handle = ReaderHandle {
         requests,
-        bell: Arc::default(),
+        bell: RingAtEnd(Arc::default()),
         ends: BucketEnds::new(config.buckets),
         unreadable: Arc::default(),
     };
@@ -159,7 +160,7 @@ impl ReaderHandle {
     /// [`NotTaken`], with the request when it may be asked again.
     pub fn ask(&self, scan: Scan) -> Result<(), NotTaken> {
         let sent = self.requests.try_send(Request::Scan(scan));
-        self.bell.ring();
+        self.bell.0.ring();
         match sent {
             Ok(()) => Ok(()),
             Err(TrySendError::Full(Request::Scan(scan))) => Err(NotTaken::Full(Box::new(scan))),
@@ -185,16 +186,9 @@ impl ReaderHandle {
         let (done, ended) = oneshot::channel();
         let sent = self.requests.send(Request::ShutDown { deadline, done });
         if sent.await.is_ok() {
-            self.bell.ring();
+            self.bell.0.ring();
             // A thread that dies instead has ended as well.
             let _ = ended.await;
         }
-    }
-}
-
-impl Drop for ReaderHandle {
-    fn drop(&mut self) {
-        // The last one closes the channel, which the thread sees when it looks.
-        self.bell.ring();
     }
 }

@@ -203,7 +203,7 @@ impl Scans {
     /// Notes which lanes have something to tell, and forgets buckets without lanes.
     pub(super) fn settle(&mut self, now: Instant) {
         for bucket in self.buckets.values_mut() {
-            for key in bucket.to_tell(now) {
+            for key in bucket.list(now) {
                 let index = usize::try_from(key.shard).unwrap_or(usize::MAX);
                 if let Some(outbox) = self.outboxes.get_mut(index) {
                     outbox.lanes.push_back(key);

@@ -43,6 +43,9 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// Events of librdkafka that are taken in one go while nothing is read.
 const EVENTS_AT_ONCE: usize = 64;
 
+/// How long the reader waits before it makes a new consumer: it may fail like the last one.
+const RENEW: Duration = Duration::from_secs(1);
+
 /// How long closing may take when nobody gave a deadline.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -66,13 +69,13 @@ impl ReaderThread {
         handle: &ReaderHandle,
     ) -> Result<Self, ReaderError> {
         let seats = Seats::new(&config)?;
-        let asker = Asker::start(handle.bell.clone())
+        let asker = Asker::start(handle.bell.0.clone())
             .map_err(|error| ReaderError::Thread(error.to_string()))?;
         Ok(Self {
             config,
             shards,
             requests,
-            bell: handle.bell.clone(),
+            bell: handle.bell.0.clone(),
             ends: handle.ends.clone(),
             unreadable: handle.unreadable.clone(),
             seats,
@@ -135,6 +138,7 @@ impl Reader {
                 return end;
             }
             self.ask();
+            self.tell();
             let moves = self.scans.plan();
             self.go(&moves);
             if self.scans.want_records() {
@@ -144,7 +148,6 @@ impl Reader {
             } else {
                 self.rest();
             }
-            self.tell();
         }
     }
 
@@ -233,8 +236,14 @@ impl Reader {
         self.renew();
     }
 
-    /// Begins again with a new consumer. Lanes keep their places.
+    /// Begins again with a new consumer, after a while. Lanes keep their places.
     fn renew(&mut self) {
+        let until = clock::now() + RENEW;
+        while let left = until.saturating_duration_since(clock::now())
+            && !left.is_zero()
+        {
+            blocked(Cause::Timer, || self.thread.bell.wait(left));
+        }
         match Seats::new(&self.thread.config) {
             Ok(seats) => {
                 let failed = std::mem::replace(&mut self.thread.seats, seats);
@@ -262,20 +271,18 @@ impl Reader {
             self.renew();
             return;
         }
-        match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::AutoOffsetReset
-                | RDKafkaErrorCode::OffsetOutOfRange
-                | RDKafkaErrorCode::LogTruncation,
-            ) => {
-                for (number, bucket) in self.scans.read() {
-                    if bucket.suspect() {
-                        self.questions.ask_range(number);
-                    }
+        // The context has told of everything else, and librdkafka goes on by itself.
+        if let Some(
+            RDKafkaErrorCode::AutoOffsetReset
+            | RDKafkaErrorCode::OffsetOutOfRange
+            | RDKafkaErrorCode::LogTruncation,
+        ) = error.rdkafka_error_code()
+        {
+            for (number, bucket) in self.scans.read() {
+                if bucket.suspect() {
+                    self.questions.ask_range(number);
                 }
             }
-            // The context has told of everything else, and librdkafka goes on by itself.
-            Some(_) | None => {}
         }
     }
 
@@ -319,24 +326,21 @@ impl Reader {
     fn rest(&mut self) {
         let now = clock::now();
         let hold_until = self.wanted_at + HOLD;
-        if now >= hold_until {
-            let left = self.scans.leave_unwanted();
-            let moves: Vec<(i32, Move)> = left
-                .into_iter()
-                .map(|number| (number, Move::Leave))
-                .collect();
+        let held = self.scans.read().next().is_some();
+        if held && now >= hold_until {
+            let left = self.scans.leave_unwanted().into_iter();
+            let moves: Vec<(i32, Move)> = left.map(|number| (number, Move::Leave)).collect();
             self.go(&moves);
-            self.tell();
-        }
-        if self.thread.seats.are_empty() {
-            self.drain_events();
+            return;
         }
         let mut until = now + IDLE;
         if let Some(due) = self.questions.due() {
             until = until.min(due);
         }
-        if !self.thread.seats.are_empty() {
+        if held {
             until = until.min(hold_until);
+        } else {
+            self.drain_events();
         }
         if self.scans.have_untold() {
             until = until.min(now + SHARD_BUSY);

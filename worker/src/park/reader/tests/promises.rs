@@ -228,12 +228,16 @@ fn a_log_that_begins_later_than_asked_is_told_and_read_from_its_start() {
 fn a_log_that_ends_before_what_was_asked_is_read_again_from_its_start() {
     let mut world = World::new();
     world.append(0, interleaved(1, 20));
+    world.append(0, [logged(1)]);
     world.begin(key(0, 0), 0, 500, 100);
     world.plan();
-    out_of_range(&mut world, 3, 20);
+    // Its place is there, but in another log than the one it knew.
+    world.begin(key(1, 0), 0, 21, 100);
+    out_of_range(&mut world, 3, 21);
     world.run_dry();
     world.all_have_all();
     assert_eq!(world.readings[&key(0, 0)].got.len(), 17);
+    assert_eq!(world.readings[&key(1, 0)].got, [20]);
 }
 
 #[test]
