@@ -11,7 +11,7 @@ use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options};
-use crate::dev::{self, Kind, Screen};
+use crate::dev::{self, DevError, Kind, Screen};
 use crate::park::Names;
 use crate::park::reader::ReaderError;
 use crate::park::topics::TopicsError;
@@ -126,9 +126,24 @@ fn demo(options: &DevOptions) -> Exit {
     block_on(async {
         match dev::run::<demo::Demo>(options, &mut screen).await {
             Ok(()) => Exit::Clean,
-            Err(error) => complain(&error, Exit::Internal),
+            Err(error) => complain(&error, exit_of_demo(&error)),
         }
     })
+}
+
+const fn exit_of_demo(error: &DevError) -> Exit {
+    match error {
+        DevError::TooMuch(_) | DevError::Targets { .. } | DevError::TooManyTopics(_) => {
+            Exit::Configuration
+        }
+        DevError::Folder(_)
+        | DevError::Broker(_)
+        | DevError::Producer(_)
+        | DevError::Receivers(_)
+        | DevError::Signals(_)
+        | DevError::Worker(_)
+        | DevError::Screen(_) => Exit::Internal,
+    }
 }
 
 fn load(options: &Options) -> Result<Config, Exit> {

@@ -311,7 +311,7 @@ fn password_of(path: &str) -> Result<String, String> {
         .and_then(|file| file.take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text));
     match read {
         Ok(_) if text.len() as u64 > MAX_PASSWORD_BYTES => Err(format!(
-            "{path} is larger than {MAX_PASSWORD_BYTES} bytes: not a password"
+            "{path} is larger than {MAX_PASSWORD_BYTES} bytes, so it holds no password; name the file that does"
         )),
         Ok(_) => Ok(text),
         Err(error) => Err(format!("{path} cannot be read: {error}")),
@@ -324,10 +324,10 @@ fn printable(text: &str) -> Result<Secret, String> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
-        return Err("the password is empty".to_owned());
+        return Err("the password is empty; write it there".to_owned());
     }
     if text.contains(char::is_control) {
-        return Err("the password holds a control character, perhaps a second line".to_owned());
+        return Err("the password holds a control character, perhaps a second line; leave nothing but the password".to_owned());
     }
     Ok(Secret::new(text.as_bytes()))
 }

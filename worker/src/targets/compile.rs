@@ -138,7 +138,7 @@ mod tests {
         let keys = BTreeMap::from([("token".to_owned(), Ok(Secret::new(token)))]);
         Secrets {
             unreadable: None,
-            values: BTreeMap::from([("hook".to_owned(), keys)]),
+            values: BTreeMap::from([("hook".to_owned(), Ok(keys))]),
         }
     }
 

@@ -67,7 +67,7 @@ impl History {
             files: Ok(self.files.clone()),
             secrets: Secrets {
                 unreadable: None,
-                values: BTreeMap::from([("secret".to_owned(), values)]),
+                values: BTreeMap::from([("secret".to_owned(), Ok(values))]),
             },
         }
     }
