@@ -19,6 +19,7 @@ mod site;
 mod brokers;
 mod crashes;
 mod delivery;
+mod faults;
 mod isolation;
 mod letting_go;
 mod memory;

@@ -22,6 +22,7 @@ use super::request::{self, Destination, Sent};
 use super::target::Target;
 use super::{Lane, LaneKey};
 use crate::delivery::{Attempt, Outcome, PrepareError, Request};
+use crate::failpoint::{self, Failpoint};
 use crate::recover::backoff::{self, Wait};
 use crate::report::TargetReport;
 use crate::source::Assigned;
@@ -214,6 +215,7 @@ impl<P> Shard<P> {
         };
         match next {
             Next::Done { events } => {
+                failpoint::reached(Failpoint::SuccessBeforeCommit);
                 if !std::mem::replace(&mut lane.restless, true) {
                     self.restless.push_back(key);
                 }
