@@ -17,6 +17,7 @@ use super::shard::{Launch, Shard};
 use super::{Lane, LaneKey};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
+use crate::failpoint::{self, Failpoint};
 use crate::recover::backoff::{self, Wait};
 use crate::source::record::Record;
 
@@ -150,11 +151,13 @@ impl<P> Shard<P> {
         let was_live = lane.machine.live().is_attempting();
         let mut had_failed = false;
         if was_live {
+            failpoint::reached(Failpoint::SuccessBeforeCommit);
             had_failed = lane.machine.live().failures() > 0;
             if let After::Done { events } = lane.machine.delivered() {
                 partition.done(key.index, events);
             }
         } else {
+            failpoint::reached(Failpoint::SuccessBeforeRow);
             had_failed |= lane.machine.drain_delivered();
             self.follow_drain(key);
         }

@@ -16,6 +16,7 @@ use super::surroundings::Surroundings;
 use super::unacked::Unacked;
 use super::{Away, Lane, LaneKey};
 use crate::clock;
+use crate::failpoint::{self, Failpoint};
 use crate::park::bucket::bucket;
 use crate::park::format::RUN_BYTES;
 use crate::park::{LaneAddress, Order, Produced, RUN_EVENTS, Refused, Run, Ticket};
@@ -111,6 +112,7 @@ impl<P> Shard<P> {
     }
 
     fn write_tombstone(&mut self, key: LaneKey) {
+        failpoint::reached(Failpoint::CutoverBeforeTombstone);
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -172,17 +174,26 @@ impl<P> Shard<P> {
         };
         match (written, &lane.away) {
             (Some(Written::Park), Some(away)) => {
+                if lane
+                    .machine
+                    .backlog()
+                    .is_some_and(|backlog| !backlog.has_row())
+                {
+                    failpoint::reached(Failpoint::ParkAckedBeforeRowAcked);
+                }
                 self.surroundings
                     .ends
                     .raise(away.address.bucket, offset + 1);
             }
             (Some(Written::Tombstone), _) => {
+                failpoint::reached(Failpoint::CutoverAfterTombstone);
                 lane.away = None;
                 if let Some(target) = self.targets.get(&lane.uid) {
                     target.lane_recovered(&id);
                 }
             }
-            (Some(Written::Park | Written::Row) | None, _) => {}
+            (Some(Written::Row), _) => failpoint::reached(Failpoint::RowBeforePark),
+            (Some(Written::Park) | None, _) => {}
         }
     }
 

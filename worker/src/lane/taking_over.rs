@@ -16,8 +16,9 @@ use super::takeover::{InheritedLane, Step, Subject, TakeOver, TakenOver};
 use super::{Away, LaneKey};
 use crate::clock;
 use crate::delivery::Reason;
+use crate::failpoint::{self, Failpoint};
 use crate::park::{LaneAddress, Order, Refused, Scan, Ticket};
-use crate::source::random_bits;
+use crate::source::{Claim, random_bits};
 use crate::state::{Ask, RowPlace, Told};
 
 /// A take-over under way. Its orders are numbered from `base`, so that they are none of an earlier one.
@@ -112,6 +113,13 @@ impl<P> Shard<P> {
         result: Result<i64, Refused>,
         now: Instant,
     ) {
+        if self
+            .partitions
+            .get(&slot)
+            .is_some_and(|partition| partition.own.is_none())
+        {
+            failpoint::reached(Failpoint::TakeoverRowsWritten);
+        }
         let in_take_over = self.number_of(slot, number);
         self.advance(slot, now, |take_over| {
             take_over.produced(in_take_over, result, now, random_bits())
@@ -211,7 +219,12 @@ impl<P> Shard<P> {
                 Step::Write { number, order } => {
                     self.out.push_back(Out::Produce(ticket(number), order));
                 }
-                Step::Own(epoch, claim) => partition.progress().own(epoch, claim),
+                Step::Own(epoch, claim) => {
+                    if claim == Claim::Now {
+                        failpoint::reached(Failpoint::TakeoverBeforeCommit);
+                    }
+                    partition.progress().own(epoch, claim);
+                }
                 Step::Run(taken) => self.run(slot, taken, now),
             }
         }

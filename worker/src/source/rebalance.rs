@@ -22,6 +22,7 @@ use super::log::Journal;
 use super::partitions::Ownership;
 use super::resolve::{self, Wanted};
 use crate::clock;
+use crate::failpoint::{self, Failpoint};
 
 /// How long the cluster may take to answer where partitions start before they wait for it outside of
 /// the callback. The group's other members stand still meanwhile.
@@ -117,6 +118,7 @@ impl Context {
         let stop = deadline.checked_sub(LAST_COMMIT).unwrap_or(deadline);
         let grace = stop.checked_sub(ABORT).unwrap_or(stop);
         ownership.ask_back(&slots, grace, stop);
+        failpoint::reached(Failpoint::RevokeCallback);
         if let Some(committer) = self.committer().as_ref() {
             commit_last(&mut ownership, consumer, committer, &slots, deadline);
         }

@@ -156,6 +156,11 @@ impl<E: Event> Backlog<E> {
         matches!(self.phase, Phase::Draining(_))
     }
 
+    /// Whether a row of this incarnation is written under the partition's epoch.
+    pub fn has_row(&self) -> bool {
+        self.row.is_known()
+    }
+
     /// Whether the target is suspended.
     pub fn is_suspended(&self) -> bool {
         self.suspended
