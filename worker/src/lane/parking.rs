@@ -99,6 +99,26 @@ impl<P> Shard<P> {
         }
     }
 
+    /// The partitions are being let go: writes the rows that a successor should find, once nothing of
+    /// their lanes is in flight.
+    pub fn write_last_rows(&mut self, slots: &[u32], now: Instant) {
+        for slot in slots {
+            let Some(partition) = self.partitions.get(slot) else {
+                continue;
+            };
+            if partition.own.is_none() || partition.write_again.is_some_and(|at| at > now) {
+                continue;
+            }
+            let owing: Vec<LaneKey> = partition
+                .lanes()
+                .filter(|(_, lane)| lane.abort.is_none())
+                .filter(|(_, lane)| lane.machine.backlog().is_some_and(|it| it.owes_row()))
+                .map(|(key, _)| key)
+                .collect();
+            owing.into_iter().for_each(|key| self.write_row(key, now));
+        }
+    }
+
     fn park(&mut self, key: LaneKey, skip: u64) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;

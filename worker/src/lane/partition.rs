@@ -288,9 +288,13 @@ impl Partition {
         slow
     }
 
-    /// Whether no attempt is in flight.
+    /// Whether no attempt is in flight and nothing of its lanes is on its way into our topics.
     pub fn is_quiet(&self) -> bool {
-        self.lanes().all(|(_, lane)| lane.abort.is_none())
+        self.lanes().all(|(_, lane)| {
+            let backlog = lane.machine.backlog();
+            let writes = backlog.is_some_and(|it| it.is_writing() || it.owes_row());
+            lane.abort.is_none() && !(writes && self.own.is_some())
+        })
     }
 
     /// Events of a lane that are not done.
