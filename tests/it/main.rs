@@ -20,6 +20,7 @@ mod brokers;
 mod crashes;
 mod delivery;
 mod isolation;
+mod lane_rows;
 mod letting_go;
 mod memory;
 mod rebalances;

@@ -20,6 +20,7 @@ mod partitions;
 mod rebalance;
 pub mod record;
 mod resolve;
+mod rewind;
 mod shards;
 mod start;
 mod take;
@@ -47,7 +48,7 @@ pub use client::OWNED;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
 pub use lease::Lease;
 pub use note::Revision;
-pub use start::TopicDemand;
+pub use start::{StartedBy, TopicDemand};
 pub use thread::SourceThread;
 pub use topics::{TopicId, create_missing_topics};
 

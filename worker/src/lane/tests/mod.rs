@@ -14,7 +14,7 @@ use super::shard::{Launch, Shard};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, Reason};
 use crate::source::record::{Record, Timestamp};
-use crate::source::{Assigned, PartitionId, Progress};
+use crate::source::{Assigned, PartitionId, Progress, StartedBy};
 use crate::state::shared::{TargetShared, WorkerTarget};
 use crate::targets::sample;
 
@@ -123,6 +123,7 @@ impl Bench {
             epoch: None,
             cfg: None,
             start: 0,
+            started_by: StartedBy::StartFrom,
             lane_starts,
             progress,
         };
