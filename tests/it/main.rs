@@ -24,6 +24,7 @@ mod delivery;
 mod drain_reader;
 mod faults;
 mod isolation;
+mod lane_rows;
 mod letting_go;
 mod lost_requests;
 mod memory;
