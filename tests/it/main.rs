@@ -22,6 +22,7 @@ mod delivery;
 mod isolation;
 mod letting_go;
 mod memory;
+mod parking_orders;
 mod parking_topics;
 mod rebalances;
 mod starts;
