@@ -29,6 +29,7 @@ mod letting_go;
 mod lost_requests;
 mod memory;
 mod parking;
+mod parking_orders;
 mod parking_topics;
 mod rebalances;
 mod starts;

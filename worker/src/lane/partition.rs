@@ -17,7 +17,7 @@ use super::taking_over::UnderWay;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
-use crate::source::{Assigned, PartitionId, Progress, TopicId};
+use crate::source::{Assigned, PartitionId, Progress, StartedBy, TopicId};
 
 /// See the module.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Partition {
     pub own: Option<Own>,
     /// The take-over that must end before the partition is owned.
     pub under_way: Option<UnderWay>,
+    /// What decided where it starts.
+    pub started_by: StartedBy,
     /// The epoch in the group's commit when the partition was assigned.
     pub predecessor: Option<Epoch>,
     /// A write was refused: nothing is written before that.
@@ -68,6 +70,7 @@ impl Partition {
             closing: false,
             own: None,
             under_way: None,
+            started_by: assigned.started_by,
             predecessor: assigned.epoch,
             write_again: None,
             orders: 0,

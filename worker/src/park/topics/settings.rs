@@ -95,8 +95,9 @@ pub(super) const TOPICS: [Topic; 4] = [
         partitions: 1,
         fixed: true,
         policies: &["compact", "delete"],
-        retention: DAY,
-        least_retention: HOUR,
+        // It holds the group's claim, which is as old as the group's first start.
+        retention: 30 * DAY,
+        least_retention: 7 * DAY,
         more: COMPACT_SOON,
     },
     Topic {
