@@ -247,7 +247,8 @@ impl World {
             }
             Order::Row(_, None)
             | Order::Terminator(_, None)
-            | Order::Park(_) | Order::ParkReference(_)
+            | Order::Park(_)
+            | Order::ParkReference(_)
             | Order::DeadLetter(_) => panic!("a take-over writes no {order:?}"),
         };
         let _ = self.table.apply(entry);
