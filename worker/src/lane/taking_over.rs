@@ -363,13 +363,15 @@ pub(super) fn place(partition: &Partition) -> RowPlace {
 }
 
 /// When an inherited lane tries: as its row says, but no later than a target may be made to wait from
-/// now, whatever the clocks did. What only a change of the target or its suspension held back is tried
-/// at once: nobody knows what changed meanwhile.
+/// now, whatever the clocks did. What this worker decides by itself is tried at once: whoever wrote the
+/// row may have been configured otherwise.
 fn due(row: &LaneRow, max_backoff: Duration, now: Instant, unix: i64) -> Due {
     let reason = row.last_failure.as_ref().map(|failure| &*failure.reason);
-    let unusable = reason == Some(Reason::InvalidConfiguration.as_str());
+    let ours = [Reason::InvalidConfiguration, Reason::EgressDenied].map(Reason::as_str);
+    if row.reason == ParkReason::Suspended || reason.is_some_and(|reason| ours.contains(&reason)) {
+        return Due::At(now, unix);
+    }
     match row.not_before {
-        NotBefore::Never if row.reason == ParkReason::Suspended || unusable => Due::At(now, unix),
         NotBefore::Never => Due::Never,
         NotBefore::At(at) => {
             let wait = Duration::from_millis(u64::try_from(at.saturating_sub(unix)).unwrap_or(0));
