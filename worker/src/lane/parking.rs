@@ -44,7 +44,11 @@ impl<P> Shard<P> {
             };
             match work {
                 Work::WriteRow => self.write_row(key, now),
-                Work::Park { skip } => self.park(key, skip),
+                Work::Park { skip } => {
+                    if !self.park(key, skip) {
+                        return false;
+                    }
+                }
                 Work::Tombstone => self.write_tombstone(key),
                 Work::BeginDrain => {
                     if !self.begin_drain(key, now) {
@@ -119,16 +123,17 @@ impl<P> Shard<P> {
         }
     }
 
-    fn park(&mut self, key: LaneKey, skip: u64) {
+    fn park(&mut self, key: LaneKey, skip: u64) -> bool {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
-            return;
+            return false;
         };
         let number = partition.number();
         let Some((order, bucket, bytes)) = run(partition, key, skip, number) else {
-            return;
+            return false;
         };
         self.unacked.began(key.slot, number, bucket, bytes);
         self.out.push_back(Out::Produce(ticket(key, number), order));
+        true
     }
 
     fn write_tombstone(&mut self, key: LaneKey) {
