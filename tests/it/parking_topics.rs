@@ -67,7 +67,7 @@ async fn missing_topics_are_created_with_their_settings() -> Result<()> {
         ("made.retry", "cleanup.policy", "delete"),
         ("made.lanes", "cleanup.policy", "compact,delete"),
         ("made.lanes", "retention.ms", "2592000000"),
-        ("made.reports", "retention.ms", "86400000"),
+        ("made.reports", "retention.ms", "2592000000"),
         ("made.reports", "message.timestamp.type", "LogAppendTime"),
         (
             "made.dead-letter",

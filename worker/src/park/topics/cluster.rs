@@ -69,6 +69,7 @@ impl Cluster {
     pub(super) fn connect(client: &[(String, String)]) -> Result<Self, TopicsError> {
         let mut config: ClientConfig = client.iter().cloned().collect();
         config.set("allow.auto.create.topics", "false");
+        config.set_log_level(RDKafkaLogLevel::Info);
         let admin = config
             .create_with_context(Asking::default())
             .map_err(configuration)?;
