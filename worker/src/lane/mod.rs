@@ -12,6 +12,8 @@
 
 pub mod driver;
 pub mod due;
+#[cfg(test)]
+mod explore;
 pub mod machine;
 mod matching;
 pub mod pace;

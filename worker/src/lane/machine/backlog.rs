@@ -10,6 +10,7 @@ use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, 
 use super::drain::{Again, Drain, Drainable, DrainedRun};
 use super::parks::Parks;
 use super::row::{Lacks, RowWrites};
+use super::weak::{Weakness, weakened};
 use super::{Due, Event, Failed, Opening, Sight, Span, Work};
 
 /// A row tells how far a scan came without finding anything of the lane, once it is this far.
@@ -178,7 +179,8 @@ impl<E: Event> Backlog<E> {
         }
     }
 
-    pub(super) fn is_cut(&self) -> bool {
+    /// Whether the tombstone is on its way.
+    pub fn is_cut(&self) -> bool {
         matches!(self.phase, Phase::CuttingOver { .. })
     }
 
@@ -204,7 +206,8 @@ impl<E: Event> Backlog<E> {
     fn drain_work(&self, now: Instant, insured: bool, all_seen: bool) -> Option<Work> {
         match &self.phase {
             Phase::Parking => {
-                let may = self.due.has_come(now) && !insured && !self.suspended;
+                let alone = !insured || weakened(Weakness::DrainsBesideAttempt);
+                let may = self.due.has_come(now) && alone && !self.suspended;
                 (may && self.row.is_known()).then_some(Work::BeginDrain)
             }
             Phase::Draining(drain) => {
@@ -228,7 +231,7 @@ impl<E: Event> Backlog<E> {
                     && !self.suspended
                     && drain.is_empty()
                     && !drain.has_gap()
-                    && drain.scanned_to >= self.need.max(self.parks.end())
+                    && drain.scanned_to >= self.parked_end()
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -239,7 +242,14 @@ impl<E: Event> Backlog<E> {
         self.parks.is_empty()
             && !self.row.is_in_flight()
             && !drain.is_attempting()
-            && drain.scanned_to >= self.need.max(self.parks.end())
+            && drain.scanned_to >= self.parked_end()
+    }
+
+    /// Offset of the bucket behind everything that was ever parked and may count.
+    fn parked_end(&self) -> i64 {
+        let known = |weakness, end| if weakened(weakness) { 0 } else { end };
+        let own = known(Weakness::ForgetsOwnParks, self.parks.end());
+        own.max(known(Weakness::ForgetsPredecessorsParks, self.need))
     }
 
     pub(super) fn wake(&self, insured: bool) -> Option<Instant> {
@@ -352,7 +362,8 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(super) fn settle(&mut self, terminated: bool, unix: i64) -> u32 {
-        if !terminated || !self.row.is_known() {
+        let is_known = terminated && self.row.is_known();
+        if !is_known && !weakened(Weakness::SettlesBeforeRow) {
             return 0;
         }
         let Some((events, last)) = self.parks.settle() else {
@@ -403,7 +414,7 @@ impl<E: Event> Backlog<E> {
         if let Some(parked_at) = drain.oldest_parked_at() {
             self.oldest_parked_at = Some(parked_at);
         }
-        if drain.has_gap() {
+        if drain.has_gap() && !weakened(Weakness::ResumesBehindGap) {
             return;
         }
         self.resume_offset = self.resume_offset.max(drain.resume_offset());
@@ -446,7 +457,7 @@ impl<E: Event> Backlog<E> {
 
     /// All that was ever parked has been read.
     fn nothing_comes(&self, drain: &Drain<E>) -> bool {
-        drain.scanned_to >= self.need.max(self.parks.end()) && self.parks.is_empty()
+        drain.scanned_to >= self.parked_end() && self.parks.is_empty()
     }
 
     pub(super) fn start_drain(&mut self, events: u32) -> Option<u32> {
@@ -456,6 +467,9 @@ impl<E: Event> Backlog<E> {
         let span = drain.start(events)?;
         if self.attempted.is_some_and(|attempted| attempted != span) {
             self.attempted = None;
+        }
+        if weakened(Weakness::PassesWhatIsSent) {
+            self.passed(span.1);
         }
         Some(self.attempts.saturating_add(1))
     }

@@ -20,6 +20,7 @@ mod drain;
 mod live;
 mod parks;
 mod row;
+pub(in crate::lane) mod weak;
 
 use std::time::Instant;
 
@@ -28,6 +29,7 @@ use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, LastFailure, NotBefore,
 pub use backlog::{Backlog, Header};
 pub use drain::DrainedRun;
 pub use live::{Live, NotNow, Phase};
+use weak::{Weakness, weakened};
 
 /// An event as the machine sees it.
 pub trait Event {
@@ -243,8 +245,10 @@ impl<E: Event> Machine<E> {
         };
         match &mut self.backlog {
             // An insurance copy is on its way: its attempt opens no incarnation.
-            Some(backlog) => backlog.insured_failed(span, failed),
-            None => {
+            Some(backlog) if !weakened(Weakness::OpensTwice) => {
+                backlog.insured_failed(span, failed);
+            }
+            Some(_) | None => {
                 let first = span.first;
                 let mut backlog = self.opened(ParkReason::Failed, Opening { first, ..opening });
                 backlog.insured_failed(span, failed);
@@ -416,6 +420,9 @@ impl<E: Event> Machine<E> {
     pub fn tombstone(&mut self, number: u64) {
         if let Some(backlog) = &mut self.backlog {
             backlog.tombstone(number);
+        }
+        if weakened(Weakness::LiveBeforeTombstone) {
+            self.backlog = None;
         }
     }
 
