@@ -1,4 +1,4 @@
-//! Every type that crosses a process boundary: `DeliveryTarget`, the compiled target, lane rows. No I/O.
+//! Every type that crosses a process boundary: `DeliveryTarget`, the compiled target, lane rows, reports. No I/O.
 //!
 //! The way of a manifest: [`manifest::check`] gives it the API server's verdict and its defaults,
 //! [`compile::compile`] resolves its Secrets, and a [`compiled::CompiledTarget`] is what a worker
@@ -12,6 +12,7 @@ pub mod duration;
 pub mod effective;
 pub mod lane;
 pub mod manifest;
+pub mod report;
 pub mod secret;
 pub mod spec;
 pub mod status;

@@ -78,6 +78,33 @@ fn an_accepted_manifest_is_accepted_again_as_it_comes_back() {
     }
 }
 
+/// What an editor or a script may produce by mistake: the work and the answer stay small, and this test
+/// ends.
+#[test]
+fn a_manifest_with_very_many_faults_is_refused_with_the_first_hundred() {
+    let sources: [fn(usize) -> Value; 4] = [
+        |n| json!({"topic": format!("t{n}")}),
+        |_| json!({"topic": "orders"}),
+        |_| json!({"topic": 7}),
+        |_| json!({"topic": "orders", "topik": "orders"}),
+    ];
+    for source in sources {
+        let sources: Value = (0..30_000).map(source).collect();
+        let manifest = json!({
+            "apiVersion": "parcelhook.dev/v1alpha1",
+            "kind": "DeliveryTarget",
+            "metadata": {"name": "orders"},
+            "spec": {"sources": sources, "endpoint": {"url": "https://example.org/hook"}},
+        });
+        let violations = manifest::check(manifest).unwrap_err();
+        assert!(violations.len() <= 100, "{}", violations.len());
+        let told = violations
+            .iter()
+            .any(|violation| violation.field.starts_with("spec.sources"));
+        assert!(told, "{violations:#?}");
+    }
+}
+
 /// JSON pointers of every value inside a value.
 fn pointers(value: &Value, parent: &str, found: &mut Vec<String>) {
     found.push(parent.to_owned());

@@ -30,9 +30,11 @@ impl Format {
     }
 }
 
-/// Directories that a worker is started with.
+/// The targets of one worker group, in directories that its worker is started with.
 #[derive(Debug)]
 pub(crate) struct Manifests {
+    /// The worker group.
+    pub(crate) group: String,
     /// Its targets.
     pub(crate) targets: PathBuf,
     /// Their Secrets.
@@ -43,7 +45,7 @@ impl Manifests {
     /// `targets` targets of worker group `group`, with signatures, each with one of `topics` in turn, whose webhooks are
     /// `http://receiver/0`, `http://receiver/1`, ….
     pub(crate) fn write(
-        group: &str,
+        group: String,
         targets: usize,
         topics: &[String],
         format: Format,
@@ -51,6 +53,7 @@ impl Manifests {
     ) -> Result<Self> {
         let root = directories::fresh("targets")?;
         let manifests = Self {
+            group,
             targets: root.join("targets"),
             secrets: root.join("secrets"),
         };
@@ -64,29 +67,34 @@ impl Manifests {
         write(secret.join(key), &signing_key)?;
         for (number, topic) in (0..targets).zip(topics.iter().cycle()) {
             let url = format!("http://{receiver}/{number}");
-            let manifest = manifest(&format!("target-{number}"), group, topic, format, &url);
-            let path = manifests.targets.join(format!("target-{number}.json"));
-            write(path, &manifest.to_string())?;
+            manifests.put(number, topic, format, &url)?;
         }
         Ok(manifests)
     }
-}
 
-fn manifest(name: &str, group: &str, topic: &str, format: Format, url: &str) -> serde_json::Value {
-    let (secret, key) = SECRET;
-    json!({
-        "apiVersion": "parcelhook.dev/v1alpha1",
-        "kind": "DeliveryTarget",
-        "metadata": { "name": name },
-        "spec": {
-            "workerGroup": group,
-            "sources": [{ "topic": topic }],
-            "startFrom": "Earliest",
-            "endpoint": { "url": url },
-            "signing": { "keySecretRefs": [{ "name": secret, "key": key }] },
-            "format": format.name(),
-        },
-    })
+    /// Writes the manifest of a target, or replaces it. By rename, so that nobody reads half of it.
+    pub(crate) fn put(&self, number: usize, topic: &str, format: Format, url: &str) -> Result<()> {
+        let (secret, key) = SECRET;
+        let name = format!("target-{number}");
+        let manifest = json!({
+            "apiVersion": "parcelhook.dev/v1alpha1",
+            "kind": "DeliveryTarget",
+            "metadata": { "name": name },
+            "spec": {
+                "workerGroup": self.group,
+                "sources": [{ "topic": topic }],
+                "startFrom": "Earliest",
+                "endpoint": { "url": url },
+                "signing": { "keySecretRefs": [{ "name": secret, "key": key }] },
+                "format": format.name(),
+            },
+        });
+        // Names that begin with a dot are none of a manifest.
+        let written = self.targets.join(format!(".{name}"));
+        let place = self.targets.join(format!("{name}.json"));
+        write(written.clone(), &manifest.to_string())?;
+        fs::rename(written, &place).with_context(|| format!("put {} in place", place.display()))
+    }
 }
 
 fn write(path: PathBuf, text: &str) -> Result<()> {

@@ -11,7 +11,11 @@ use parcelhook_env::{
     receiver::{Answer, Gate, Receiver},
 };
 
-use crate::site::{Manifest, SOON, Site, shows, target};
+use crate::{
+    manifest::Manifest,
+    site::{SOON, Site},
+    told::{shows, target},
+};
 
 /// The documentation of the admin port, which this compares with the worker.
 const DOCUMENTATION: &str = include_str!("../../docs/admin.md");

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use parcelhook_env::kafka::Kafka;
 
-use crate::scene::{SOON, Scene};
+use crate::{scene::Scene, site::SOON, told::LOST};
 
 #[tokio::test]
 async fn a_worker_goes_on_when_its_broker_comes_back() -> Result<()> {
@@ -27,10 +27,7 @@ async fn a_worker_goes_on_when_its_broker_comes_back() -> Result<()> {
 
         // Away for longer than the session: the worker gives its partitions up, and joins again.
         broker.stop().await?;
-        worker
-            .process()
-            .says("the assignment was lost", SOON)
-            .await?;
+        worker.process().says(LOST, SOON).await?;
         broker.start().await?;
         scene.caught_up(&receiver).await?;
         Ok(())

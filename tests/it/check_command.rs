@@ -6,7 +6,10 @@ use std::process::ExitStatus;
 use anyhow::Result;
 use parcelhook_env::{process::Launch, worker::Settings};
 
-use crate::site::{Manifest, SOON, Site, WORKER};
+use crate::{
+    manifest::Manifest,
+    site::{SOON, Site, WORKER},
+};
 
 /// Runs to the end; how it ended, and all that it wrote.
 async fn outcome(settings: Settings) -> Result<(ExitStatus, String)> {

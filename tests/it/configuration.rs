@@ -13,7 +13,11 @@ use parcelhook_env::{
 };
 use serde_json::{Value, json};
 
-use crate::site::{Flow, Manifest, PARTITIONS, SOON, Site, shows, some_events};
+use crate::{
+    manifest::Manifest,
+    site::{Flow, PARTITIONS, SOON, Site, some_events},
+    told::shows,
+};
 
 /// Waits until all of `produced` came, each event once and in order.
 async fn all_came_once(

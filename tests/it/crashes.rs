@@ -3,7 +3,7 @@
 //! The receivers judge: first deliveries in offset order, nothing missing, and what comes twice had
 //! come before a kill without having been committed before it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use parcelhook_env::{
@@ -13,7 +13,11 @@ use parcelhook_env::{
     worker::Worker,
 };
 
-use crate::scene::{SOON, Scene, owns};
+use crate::{
+    scene::{Scene, repeated},
+    site::SOON,
+    told::{LOST, owns, times_let_go},
+};
 
 const PARTITIONS: i32 = 6;
 
@@ -130,40 +134,50 @@ async fn three_workers_that_come_and_go_and_die_lose_nothing_and_keep_the_order(
     let _survivor = scene.worker().await?;
     for (number, receiver) in receivers.iter().enumerate() {
         scene.caught_up(receiver).await?.kept()?;
-        let mut first: HashMap<EventId, u64> = HashMap::new();
-        for transaction in receiver.accepted()? {
-            for event in transaction.events {
-                let request = *first.entry(event.clone()).or_insert(transaction.request);
-                let again = request != transaction.request;
-                ensure!(
-                    !again || story.explains(number, &event, request),
-                    "{event:?} came in request {request} and again in {} without a kill",
-                    transaction.request
-                );
-            }
+        for (event, request, again) in repeated(receiver)? {
+            ensure!(
+                story.explains(number, &event, request),
+                "{event:?} came in request {request} and again in {again} without a kill"
+            );
         }
     }
     scene.all_committed().await
 }
 
 #[tokio::test]
-async fn a_worker_that_was_frozen_and_replaced_gives_way_and_joins_again() -> Result<()> {
+async fn a_worker_that_was_frozen_and_replaced_drops_what_it_had_and_joins_again() -> Result<()> {
     let scene = Scene::new("frozen", 2).await?;
     let receiver = scene.receiver("all")?;
     let (one, other) = tokio::try_join!(joins(&scene), joins(&scene))?;
     let story = async {
         scene.caught_up(&receiver).await?;
         one.process().pause()?;
+        let let_go = times_let_go(&one)?;
+        // What is committed now surely does not come again.
+        let committed = scene.committed().await?;
         owns(&other, 2).await?;
         scene.caught_up(&receiver).await?;
 
         one.process().resume()?;
-        one.process().says("the assignment was lost", SOON).await?;
+        one.process().says(LOST, SOON).await?;
+        // Until it was told it may have read, and sent, what is another's.
+        let ends = scene.ends().await?;
         owns(&one, 1).await?;
-        scene.caught_up(&receiver).await
+        scene.caught_up(&receiver).await?;
+        // No grace and no last commit for what is another's.
+        assert_eq!(times_let_go(&one)?, let_go);
+        Ok((committed, ends))
     };
-    scene.while_events_flow(2, story).await?;
+    let (committed, ends) = scene.while_events_flow(2, story).await?;
     scene.caught_up(&receiver).await?.kept()?;
+    for (event, request, again) in repeated(&receiver)? {
+        let (next, end) = (committed[&event.partition], ends[&event.partition]);
+        ensure!(
+            next.is_none_or(|next| event.offset >= next) && event.offset < end,
+            "{event:?} came in request {request} and again in {again}; \
+             committed {next:?} when the worker was frozen, end {end} when it was told"
+        );
+    }
     for worker in [one, other] {
         assert_eq!(worker.stop(SOON).await?.code(), Some(0));
     }

@@ -11,7 +11,11 @@ use parcelhook_env::{
 };
 use serde_json::{Value, json};
 
-use crate::scene::{SOON, Scene, delivered, shown};
+use crate::{
+    scene::{Scene, delivered},
+    site::SOON,
+    told::target,
+};
 
 #[tokio::test]
 async fn events_are_delivered_in_order_singly_and_in_batches_and_committed() -> Result<()> {
@@ -165,7 +169,7 @@ async fn what_comes_while_a_transaction_is_in_flight_goes_into_the_next() -> Res
 
     scene.produce_to_each(1, 250).await?;
     eventually("all events read", SOON, async || {
-        let pending = shown(&worker, "gated").await?["pendingEvents"].clone();
+        let pending = target(&worker, "gated").await?["pendingEvents"].clone();
         ensure!(pending == 251, "{pending} are pending");
         Ok(())
     })

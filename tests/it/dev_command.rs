@@ -9,7 +9,10 @@ use parcelhook_env::{
     receiver::Receiver,
 };
 
-use crate::site::{Manifest, SOON, WORKER};
+use crate::{
+    manifest::Manifest,
+    site::{SOON, WORKER},
+};
 
 /// The demo, whose temporary folder is made in `temporary`.
 fn demo(temporary: &Path) -> Launch {
@@ -89,5 +92,18 @@ async fn own_manifests_get_events_of_the_demo_broker() -> Result<()> {
     .await?;
     end(&demo, &temporary).await?;
     assert!(targets.join("mine.json").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_load_that_the_demo_cannot_carry_is_a_wrong_usage() -> Result<()> {
+    let temporary = directories::fresh("dev-tmp")?;
+    for (flag, value) in [("--rate", "801"), ("--rate", "0"), ("--size", "65537")] {
+        let demo = demo(&temporary).args([flag, value]).start()?;
+        assert_eq!(demo.ended(SOON).await?.code(), Some(2), "{flag} {value}");
+        let said = demo.stderr().text()?;
+        assert!(said.contains(&format!("{flag} {value}: give")), "{said}");
+    }
+    assert_eq!(fs::read_dir(&temporary)?.count(), 0);
     Ok(())
 }

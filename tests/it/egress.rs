@@ -3,7 +3,11 @@
 use anyhow::{Result, ensure};
 use parcelhook_env::{eventually, kafka::Event, receiver::Receiver};
 
-use crate::site::{Manifest, SOON, Site, shows, target};
+use crate::{
+    manifest::Manifest,
+    site::{SOON, Site},
+    told::{shows, target},
+};
 
 /// The hosts by which the receiver on 127.0.0.1 can be named.
 const HOSTS: [(&str, &str); 3] = [

@@ -11,7 +11,11 @@ use parcelhook_env::{
 };
 use serde_json::{Value, json};
 
-use crate::site::{Manifest, PARTITIONS, SOON, Site, some_events, target};
+use crate::{
+    manifest::Manifest,
+    site::{PARTITIONS, SOON, Site, some_events},
+    told::{shows, target},
+};
 
 /// What becomes of a target.
 #[derive(Debug, Clone, Copy)]
@@ -133,7 +137,7 @@ async fn a_redirect_is_not_followed_and_says_so() -> Result<()> {
         .arrived(2, SOON)
         .await
         .with_context(|| worker.process().tail())?;
-    let target = crate::site::shows(&worker, "redirected", "/reason", "Redirected").await?;
+    let target = shows(&worker, "redirected", "/reason", "Redirected").await?;
     assert_eq!(target["state"], "DOWN", "{target}");
     assert_eq!(target["lastFailure"]["status"], 307, "{target}");
     assert_eq!(elsewhere.connections(), 0);

@@ -4,11 +4,14 @@ use anyhow::{Context as _, Result, ensure};
 use parcelhook_env::{
     eventually,
     receiver::{Answer, Receiver, Request},
-    worker::Worker,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::scene::{SOON, Scene, shown};
+use crate::{
+    scene::Scene,
+    site::SOON,
+    told::{shows, target},
+};
 
 /// Whether a request is about this partition.
 fn is_of(request: &Request, partition: i32) -> bool {
@@ -91,16 +94,6 @@ async fn a_transaction_comes_again_with_the_same_id_and_body() -> Result<()> {
     Ok(())
 }
 
-/// Waits until the page shows a target in this state, and returns what it shows.
-async fn shows(worker: &Worker, target: &str, state: &str) -> Result<Value> {
-    eventually(&format!("{target} {state}"), SOON, async || {
-        let shown = shown(worker, target).await?;
-        ensure!(shown["state"] == state, "{shown}");
-        Ok(shown)
-    })
-    .await
-}
-
 #[tokio::test]
 async fn down_and_up_are_shown_with_their_reason_and_logged() -> Result<()> {
     let scene = Scene::new("down-up", 2).await?;
@@ -108,15 +101,15 @@ async fn down_and_up_are_shown_with_their_reason_and_logged() -> Result<()> {
     let bad = scene.receiver("bad")?;
     bad.answer(Answer::status(503)?.body("out of order"));
     let worker = scene.worker().await?;
-    assert_eq!(shown(&worker, "bad").await?["state"], "UP");
+    assert_eq!(target(&worker, "bad").await?["state"], "UP");
 
     scene.produce_to_each(2, 5).await?;
-    let down = shows(&worker, "bad", "DOWN").await?;
+    let down = shows(&worker, "bad", "/state", "DOWN").await?;
     assert_eq!(down["reason"], "HTTPStatus", "{down}");
     assert_eq!(down["lastFailure"]["status"], 503);
     assert!(down["nextAttempt"].is_string(), "{down}");
     scene.caught_up(&good).await?;
-    assert_eq!(shown(&worker, "good").await?["state"], "UP");
+    assert_eq!(target(&worker, "good").await?["state"], "UP");
     let line = worker.process().says("target is DOWN", SOON).await?;
     assert!(line.contains("bad") && line.contains("503"), "{line}");
     let metric = worker.metrics().await?;
@@ -128,7 +121,7 @@ async fn down_and_up_are_shown_with_their_reason_and_logged() -> Result<()> {
     eventually("some partitions failing", SOON, async || {
         // A later failure of the other partition makes it DOWN again until the next success.
         scene.produce_to_each(2, 1).await?;
-        let shown = shown(&worker, "bad").await?;
+        let shown = target(&worker, "bad").await?;
         let reason = &shown["reason"];
         ensure!(
             shown["state"] == "UP" && reason == "SomePartitionsFailing",
@@ -140,7 +133,7 @@ async fn down_and_up_are_shown_with_their_reason_and_logged() -> Result<()> {
 
     bad.answer(Answer::ok());
     scene.caught_up(&bad).await?.kept_exactly_once()?;
-    let up = shows(&worker, "bad", "UP").await?;
+    let up = shows(&worker, "bad", "/state", "UP").await?;
     assert_eq!(up["reason"], "", "{up}");
     worker.process().says("target is UP", SOON).await?;
     Ok(())

@@ -9,14 +9,16 @@ use parcelhook_env::{
     worker::Settings,
 };
 
-use crate::site::{Manifest, PARTITIONS, SOON, Site, some_events};
+use crate::{
+    manifest::Manifest,
+    site::{PARTITIONS, SOON, Site, some_events},
+};
 
 /// A worker that speaks TLS and shows a password from a file.
-fn with_password(site: &Site, mechanism: Mechanism, password: &str) -> Result<Settings> {
-    let bootstrap = site.kafka.bootstrap(Access::SaslTls(mechanism));
+fn with_password(site: &Site<'_>, mechanism: Mechanism, password: &str) -> Result<Settings> {
     let file = site.file("password", &format!("{password}\n"))?;
     Ok(site
-        .worker_at(&bootstrap)
+        .worker_by(Access::SaslTls(mechanism))
         .flag("--kafka-tls-ca", &site.kafka.files().ca)
         .flag("--kafka-sasl-mechanism", mechanism.name())
         .flag("--kafka-sasl-username", USER)
@@ -24,7 +26,7 @@ fn with_password(site: &Site, mechanism: Mechanism, password: &str) -> Result<Se
 }
 
 /// Whether this worker delivers what is produced now.
-async fn delivers(site: &Site, settings: Settings) -> Result<()> {
+async fn delivers(site: &Site<'_>, settings: Settings) -> Result<()> {
     let topic = site.topic(PARTITIONS).await?;
     let receiver = Receiver::start()?;
     site.put(&Manifest::new("far", &topic, &receiver.url("/")))?;
@@ -59,7 +61,7 @@ async fn events_flow_over_tls_with_a_client_certificate() -> Result<()> {
     let site = Site::new("certificate").await?;
     let files = site.kafka.files();
     let settings = site
-        .worker_at(&site.kafka.bootstrap(Access::MutualTls))
+        .worker_by(Access::MutualTls)
         .flag("--kafka-tls-ca", &files.ca)
         .flag("--kafka-tls-certificate", &files.client.certificate)
         .flag("--kafka-tls-key", &files.client.key);

@@ -7,10 +7,14 @@ use parcelhook_env::{
     worker::Settings,
 };
 
-use crate::scene::{SOON, Scene, owns};
+use crate::{
+    scene::Scene,
+    site::{SOON, WORKER},
+    told::{LETTING_GO, owns},
+};
 
-/// What a worker's log says when it begins to let go.
-const LETTING_GO: &str = "letting go";
+/// What a worker's log says when it begins to end.
+const ENDING: &str = "letting go";
 
 /// Long enough for a gate to open within it, whatever else the machine does.
 const GRACE: &str = "30s";
@@ -44,8 +48,7 @@ async fn attempts_in_flight_at_sigterm_may_end_within_the_grace() -> Result<()> 
 
     worker.process().terminate()?;
     // From here on nothing is committed but the last frontiers.
-    let begun = "letting partitions go";
-    worker.process().says(begun, SOON).await?;
+    worker.process().says(LETTING_GO, SOON).await?;
     gate.open();
     assert_eq!(worker.process().ended(SOON).await?.code(), Some(0));
 
@@ -97,7 +100,7 @@ async fn a_second_sigterm_ends_at_once_and_loses_nothing() -> Result<()> {
     receiver.arrived(2, SOON).await?;
 
     worker.process().terminate()?;
-    worker.process().says(LETTING_GO, SOON).await?;
+    worker.process().says(ENDING, SOON).await?;
     worker.process().terminate()?;
     assert_eq!(worker.process().ended(SOON).await?.code(), Some(4));
 
@@ -111,7 +114,6 @@ async fn a_second_sigterm_ends_at_once_and_loses_nothing() -> Result<()> {
 async fn what_is_wrong_at_the_start_ends_with_2() -> Result<()> {
     let scene = Scene::new("wrong", 1).await?;
     let nowhere = std::path::Path::new("/nowhere/at/all");
-    let binary = env!("CARGO_BIN_EXE_worker-under-test");
     for (settings, complaint) in [
         (scene.settings().flag("--shards", "0"), "shards"),
         (
@@ -119,7 +121,7 @@ async fn what_is_wrong_at_the_start_ends_with_2() -> Result<()> {
             "--no-such-flag",
         ),
         (
-            Settings::new(binary, "127.0.0.1:1", "wrong", nowhere),
+            Settings::new(WORKER, "127.0.0.1:1", "wrong", nowhere),
             "/nowhere/at/all",
         ),
     ] {

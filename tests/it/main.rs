@@ -1,8 +1,8 @@
 //! Tests against real parts: Apache Kafka, HTTP and TLS servers, processes.
 //!
 //! Some modules test the environment itself: a test that stands on it proves something only when it
-//! does what it says. The others run the real worker in it, each in a [`scene::Scene`] or a
-//! [`site::Site`].
+//! does what it says. The others run the real worker in it, each at a [`site::Site`], or in
+//! a [`scene::Scene`] on one.
 
 // The environment.
 mod cluster;
@@ -12,16 +12,23 @@ mod processes;
 mod receivers;
 
 // Where a test's worker, topics and receivers live.
+mod manifest;
 mod scene;
 mod site;
+mod told;
 
 // What it delivers, and what happens when something fails.
 mod brokers;
 mod crashes;
 mod delivery;
+mod drain_reader;
+mod faults;
 mod isolation;
 mod letting_go;
+mod lost_requests;
 mod memory;
+mod parking;
+mod parking_topics;
 mod rebalances;
 mod starts;
 

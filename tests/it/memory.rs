@@ -9,14 +9,18 @@ use parcelhook_env::{
     receiver::{Answer, Gate, Receiver},
 };
 
-use crate::site::{Manifest, PARTITIONS, SOON, Site, shows};
+use crate::{
+    manifest::Manifest,
+    site::{PARTITIONS, SOON, Site},
+    told::shows,
+};
 
 const MIB: u64 = 1 << 20;
 
 /// The values of events: large, so that the test is about bytes.
 const VALUE_BYTES: usize = 100 << 10;
-/// Events for the target that takes them: 100 MB, six times the byte budget.
-const FLOWING: usize = 1_000;
+/// Events for the target that takes them: 200 MB, twelve times the byte budget.
+const FLOWING: usize = 2_000;
 /// Events for the target that hangs: 50 MB, three times the byte budget.
 const HELD: usize = 500;
 

@@ -114,33 +114,9 @@ async fn a_program_that_is_not_there_is_named() -> Result<()> {
     Ok(())
 }
 
-/// Set where [`helper_that_has_a_child_and_never_ends`] is meant to run.
-const AS_HELPER: &str = "PARCELHOOK_TESTS_AS_HELPER";
-
-/// Not a test: what the next test runs as a process of its own, to kill it.
-#[tokio::test]
-#[ignore = "no test, but a program that another test starts as a process of its own"]
-async fn helper_that_has_a_child_and_never_ends() -> Result<()> {
-    if std::env::var_os(AS_HELPER).is_none() {
-        return Ok(());
-    }
-    // On a thread that ends, as tests' threads do: the child must live on all the same.
-    let thread = std::thread::Builder::new().spawn(sleeper)?;
-    let child = thread.join().ok().context("the thread panicked")??;
-    println!("the child is {}.", child.pid());
-    std::future::pending().await
-}
-
 #[tokio::test]
 async fn a_child_dies_with_its_parent_also_when_that_is_killed() -> Result<()> {
-    let parent = Launch::new("parent", std::env::current_exe()?)
-        .args([
-            "--exact",
-            "processes::helper_that_has_a_child_and_never_ends",
-        ])
-        .args(["--ignored", "--nocapture"])
-        .env(AS_HELPER, "1")
-        .start()?;
+    let parent = Launch::new("parent", env!("CARGO_BIN_EXE_parent-under-test")).start()?;
     let line = parent.says("the child is", SOON).await?;
     let (_, after) = line.split_once("the child is ").context("no id")?;
     let pid: u32 = after.trim_end_matches('.').parse()?;

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use parcelhook_env::{process::Process, receiver::Receiver};
 
-use crate::scene::{SOON, Scene, owns};
+use crate::{scene::Scene, site::SOON, told::owns};
 
 const PARTITIONS: i32 = 4;
 

@@ -1,13 +1,10 @@
-//! What a test of the worker needs around it: a topic and a worker group that no other test has, a
-//! directory of targets, and the record of all that was produced.
+//! A [`Site`] with one topic and the record of all that was produced to it: for tests that compare the
+//! record with what receivers saw.
 //!
-//! Every wait is for a thing itself and is bounded by [`SOON`], which is far longer than any of them
-//! takes on a loaded machine.
+//! Every wait is for a thing itself and is bounded by [`SOON`].
 
 use std::{
-    collections::BTreeMap,
-    fs,
-    path::PathBuf,
+    collections::{BTreeMap, HashMap},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,26 +14,27 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use parcelhook_env::{
-    check::{Expected, Verdict},
-    directories, eventually,
+    check::{EventId, Expected, Verdict},
+    eventually,
     kafka::{Access, Event, Kafka, Produced},
     receiver::Receiver,
     worker::{Settings, Worker},
 };
 use serde_json::{Value, json};
 
-/// Longer than anything that is awaited takes.
-pub(crate) const SOON: Duration = Duration::from_secs(60);
+use crate::{
+    manifest::Manifest,
+    site::{SOON, Site},
+};
 
 /// The pause between two portions of flowing events. It sets the load and decides nothing.
 const PORTIONS: Duration = Duration::from_millis(40);
 
-/// One worker group with its topic.
+/// See the module.
 pub(crate) struct Scene<'k> {
     pub(crate) kafka: &'k Kafka,
-    /// Also the worker group's name, so no two tests share a consumer group.
     pub(crate) topic: String,
-    targets: PathBuf,
+    site: Site<'k>,
     produced: Mutex<Produced>,
 }
 
@@ -55,38 +53,23 @@ impl<'k> Scene<'k> {
         partitions: usize,
         config: &[(&str, &str)],
     ) -> Result<Self> {
+        let site = Site::on(kafka, name)?;
         Ok(Self {
             kafka,
             topic: kafka.create_topic(name, partitions, config).await?,
-            targets: directories::fresh("targets")?,
+            site,
             produced: Mutex::default(),
         })
     }
 
-    /// Writes the manifest of target `name`: all events of the topic from its beginning, as `Json`,
-    /// unless the fields of `spec` say otherwise.
+    /// Writes the manifest of target `name`: all events of the topic, with the fields of `spec` besides.
     pub(crate) fn target(&self, name: &str, url: &str, spec: &Value) -> Result<()> {
-        let mut manifest = json!({
-            "apiVersion": "parcelhook.dev/v1alpha1",
-            "kind": "DeliveryTarget",
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {
-                "workerGroup": self.topic,
-                "sources": [{"topic": self.topic}],
-                "startFrom": "Earliest",
-                "endpoint": {"url": url},
-                "format": "Json",
-                "retry": {"initialBackoff": "100ms", "maxBackoff": "1s"},
-            },
-        });
-        for (field, value) in spec.as_object().context("a spec is an object")? {
-            manifest["spec"][field] = value.clone();
-        }
-        // By rename, so that a running worker never reads half of it.
-        let written = self.targets.join(format!(".{name}.json"));
-        fs::write(&written, manifest.to_string())?;
-        fs::rename(&written, self.targets.join(format!("{name}.json")))?;
-        Ok(())
+        let fields = spec.as_object().context("a spec is an object")?;
+        let manifest = Manifest::new(name, &self.topic, url);
+        let set = |manifest: Manifest, (field, value): (&String, &Value)| {
+            manifest.with(field, value.clone())
+        };
+        self.site.put(&fields.iter().fold(manifest, set))
     }
 
     /// A receiver, and a target that sends all events to it.
@@ -98,12 +81,12 @@ impl<'k> Scene<'k> {
 
     /// The settings of one more worker of the group.
     pub(crate) fn settings(&self) -> Settings {
-        Settings::new(
-            env!("CARGO_BIN_EXE_worker-under-test"),
-            &self.kafka.bootstrap(Access::Plaintext),
-            &self.topic,
-            &self.targets,
-        )
+        self.site.worker()
+    }
+
+    /// The settings of one more worker of the group, which comes to Kafka in this way.
+    pub(crate) fn settings_by(&self, access: Access) -> Settings {
+        self.site.worker_by(access)
     }
 
     /// Starts one more worker of the group.
@@ -166,15 +149,24 @@ impl<'k> Scene<'k> {
         delivered(receiver, &self.expected()).await
     }
 
+    /// The group's name in Kafka.
+    pub(crate) fn group(&self) -> String {
+        self.site.group()
+    }
+
     /// What the group has committed, by partition.
     pub(crate) async fn committed(&self) -> Result<BTreeMap<i32, Option<i64>>> {
-        let group = format!("parcelhook.default.{}", self.topic);
-        self.kafka.committed(&group, &self.topic).await
+        self.kafka.committed(&self.group(), &self.topic).await
+    }
+
+    /// The offset after the last event of each partition.
+    pub(crate) async fn ends(&self) -> Result<BTreeMap<i32, i64>> {
+        self.kafka.ends(&self.topic).await
     }
 
     /// Waits until the group has committed everything up to the ends of the logs.
     pub(crate) async fn all_committed(&self) -> Result<()> {
-        let ends = self.kafka.ends(&self.topic).await?;
+        let ends = self.ends().await?;
         eventually("all events committed", SOON, async || {
             let committed = self.committed().await?;
             let all = ends.iter().all(|(id, end)| committed[id] == Some(*end));
@@ -199,31 +191,18 @@ pub(crate) async fn delivered(receiver: &Receiver, expected: &Expected) -> Resul
     .await
 }
 
-/// How many partitions a worker owns.
-pub(crate) async fn owned(worker: &Worker) -> Result<usize> {
-    let page = worker.targets().await?;
-    let partitions = page["source"]["partitions"].as_array();
-    Ok(partitions.context("no partitions on the page")?.len())
-}
-
-/// Waits until a worker owns this many partitions or more.
-pub(crate) async fn owns(worker: &Worker, at_least: usize) -> Result<()> {
-    let what = format!("{at_least} partitions of worker {}", worker.process().pid());
-    eventually(&what, SOON, async || {
-        let owned = owned(worker).await?;
-        ensure!(owned >= at_least, "owns {owned}");
-        Ok(())
-    })
-    .await
-    .with_context(|| worker.process().tail())
-}
-
-/// One target on a worker's page.
-pub(crate) async fn shown(worker: &Worker, target: &str) -> Result<Value> {
-    let page = worker.targets().await?;
-    let targets = page["targets"].as_array().context("no targets")?;
-    let found = targets.iter().find(|shown| shown["name"] == target);
-    found
-        .cloned()
-        .with_context(|| format!("no target {target}"))
+/// Events that a receiver accepted more than once, each with the number of the request that brought it
+/// first and of one that brought it again.
+pub(crate) fn repeated(receiver: &Receiver) -> Result<Vec<(EventId, u64, u64)>> {
+    let mut first: HashMap<EventId, u64> = HashMap::new();
+    let mut repeated = Vec::new();
+    for transaction in receiver.accepted()? {
+        for event in transaction.events {
+            let request = *first.entry(event.clone()).or_insert(transaction.request);
+            if request != transaction.request {
+                repeated.push((event, request, transaction.request));
+            }
+        }
+    }
+    Ok(repeated)
 }

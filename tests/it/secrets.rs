@@ -16,7 +16,10 @@ use parcelhook_env::{
 };
 use serde_json::json;
 
-use crate::site::{Manifest, SOON, Site};
+use crate::{
+    manifest::Manifest,
+    site::{SOON, Site},
+};
 
 /// Where every page of the admin port is.
 const PAGES: [(&str, &str); 8] = [

@@ -1,4 +1,5 @@
-//! A site for one worker: its directories of manifests and Secrets, and a consumer group of its own.
+//! A site for the workers of one test: directories of manifests and Secrets, and a consumer group that
+//! no other test has.
 //!
 //! Files are put in place by rename, so a worker that watches never meets half of one; a test that wants
 //! a half-written file writes it as such.
@@ -9,14 +10,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use parcelhook_env::{
-    directories, eventually,
+    directories,
     kafka::{Access, Event, Kafka, Produced},
-    worker::{Settings, Worker},
+    worker::Settings,
 };
-use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinSet};
+
+use crate::manifest::Manifest;
 
 /// The executable under test.
 pub(crate) const WORKER: &str = env!("CARGO_BIN_EXE_worker-under-test");
@@ -29,15 +31,21 @@ pub(crate) const PARTITIONS: usize = 4;
 
 /// See the module.
 #[derive(Debug)]
-pub(crate) struct Site {
-    pub(crate) kafka: &'static Kafka,
+pub(crate) struct Site<'k> {
+    pub(crate) kafka: &'k Kafka,
     root: PathBuf,
 }
 
-impl Site {
+impl Site<'static> {
     /// An empty one, at the shared broker.
     pub(crate) async fn new(purpose: &str) -> Result<Self> {
-        let kafka = Kafka::shared().await?;
+        Site::on(Kafka::shared().await?, purpose)
+    }
+}
+
+impl<'k> Site<'k> {
+    /// An empty one, at `kafka`.
+    pub(crate) fn on(kafka: &'k Kafka, purpose: &str) -> Result<Self> {
         let root = directories::fresh(purpose)?;
         let site = Self { kafka, root };
         fs::create_dir(site.targets())?;
@@ -63,7 +71,7 @@ impl Site {
     }
 
     /// A name that no other site of this run has: its directory's number and purpose.
-    fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         let name = self.root.file_name().and_then(|name| name.to_str());
         name.unwrap_or("nameless")
     }
@@ -75,10 +83,15 @@ impl Site {
 
     /// A worker here.
     pub(crate) fn worker(&self) -> Settings {
-        self.worker_at(&self.kafka.bootstrap(Access::Plaintext))
+        self.worker_by(Access::Plaintext)
     }
 
-    /// A worker here that finds Kafka at `bootstrap`.
+    /// A worker here that comes to Kafka in this way. What it needs for that is not set.
+    pub(crate) fn worker_by(&self, access: Access) -> Settings {
+        self.worker_at(&self.kafka.bootstrap(access))
+    }
+
+    /// A worker here that looks for Kafka at `bootstrap`.
     pub(crate) fn worker_at(&self, bootstrap: &str) -> Settings {
         Settings::new(WORKER, bootstrap, "default", &self.targets())
             .secrets(&self.secrets())
@@ -92,7 +105,7 @@ impl Site {
 
     /// Writes a manifest, whole, to a file of its own.
     pub(crate) fn put(&self, manifest: &Manifest) -> Result<()> {
-        self.write(&manifest.file(), &manifest.0.to_string())
+        self.write(&manifest.file(), &manifest.text())
     }
 
     /// Writes a file of manifests, whole.
@@ -129,78 +142,6 @@ fn replace(path: &Path, text: &str) -> Result<()> {
         .persist(path)
         .with_context(|| format!("put {} in place", path.display()))?;
     Ok(())
-}
-
-/// A manifest about to be written: events from the beginning, in format `Json`, with short waits.
-#[derive(Debug, Clone)]
-pub(crate) struct Manifest(Value);
-
-impl Manifest {
-    /// Of a target in namespace `default`.
-    pub(crate) fn new(name: &str, topic: &str, url: &str) -> Self {
-        Self(json!({
-            "apiVersion": "parcelhook.dev/v1alpha1",
-            "kind": "DeliveryTarget",
-            "metadata": {"name": name},
-            "spec": {
-                "sources": [{"topic": topic}],
-                "startFrom": "Earliest",
-                "endpoint": {"url": url},
-                "format": "Json",
-                "retry": {"initialBackoff": "100ms", "maxBackoff": "1s"},
-            },
-        }))
-    }
-
-    /// Sets a field, named by its way from `spec`, such as `endpoint/tls`.
-    pub(crate) fn with(mut self, field: &str, value: Value) -> Self {
-        let mut place = &mut self.0["spec"];
-        for step in field.split('/') {
-            place = match step.parse::<usize>() {
-                Ok(index) => &mut place[index],
-                Err(_) => &mut place[step],
-            };
-        }
-        *place = value;
-        self
-    }
-
-    /// Its text, JSON, which is YAML too.
-    pub(crate) fn text(&self) -> String {
-        self.0.to_string()
-    }
-
-    /// The file that [`Site::put`] writes.
-    pub(crate) fn file(&self) -> String {
-        format!(
-            "{}.json",
-            self.0["metadata"]["name"].as_str().unwrap_or("unnamed")
-        )
-    }
-}
-
-/// A target as the worker reports it.
-pub(crate) async fn target(worker: &Worker, name: &str) -> Result<Value> {
-    let text = worker.page(&format!("/targets/default/{name}")).await?;
-    serde_json::from_str(&text).with_context(|| format!("target {name} is no JSON: {text}"))
-}
-
-/// Waits until the field of a target at `pointer` (RFC 6901) has this value, and returns the target.
-pub(crate) async fn shows(
-    worker: &Worker,
-    name: &str,
-    pointer: &str,
-    value: impl Into<Value>,
-) -> Result<Value> {
-    let value = value.into();
-    eventually(&format!("{pointer} {value} of {name}"), SOON, async || {
-        let target = target(worker, name).await?;
-        let seen = target.pointer(pointer);
-        ensure!(seen == Some(&value), "{seen:?} of {target}");
-        Ok(target)
-    })
-    .await
-    .with_context(|| worker.process().tail())
 }
 
 /// Events that flow into a topic until they are stopped.

@@ -12,7 +12,10 @@ use parcelhook_env::{
 };
 use serde_json::json;
 
-use crate::scene::{SOON, Scene, delivered};
+use crate::{
+    scene::{Scene, delivered},
+    site::SOON,
+};
 
 /// Lets a client see changed topics within a second instead of ten.
 fn watchful(settings: Settings) -> Settings {
@@ -127,6 +130,32 @@ async fn what_retention_took_unread_is_counted_and_the_rest_delivered() -> Resul
     assert_eq!(lost, Some(7.0));
     worker.process().says("events were lost", SOON).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_log_that_ends_before_what_was_committed_is_told_and_read_on_from_its_end() -> Result<()>
+{
+    let scene = Scene::new("truncated", 1).await?;
+    let receiver = scene.receiver("all")?;
+    let worker = scene.worker().await?;
+    scene.produce_to_each(1, 10).await?;
+    scene.all_committed().await?;
+    assert_eq!(worker.stop(SOON).await?.code(), Some(0));
+
+    // As if the log had once reached to 25: what a lost replica leaves behind.
+    let (group, topic) = (scene.group(), &scene.topic);
+    scene.kafka.move_committed(&group, topic, 0, 25).await?;
+    let worker = scene.worker().await?;
+    // The end is committed at once, or a restart would skip what comes up to offset 25.
+    scene.all_committed().await?;
+    let cause = [("cause", "truncation")];
+    let metrics = worker.metrics().await?;
+    let lost = metrics.sum("parcelhook_worker_events_lost_total", &cause);
+    assert_eq!(lost, Some(15.0));
+    worker.process().says("events were lost", SOON).await?;
+    scene.produce_to_each(1, 10).await?;
+    scene.caught_up(&receiver).await?.kept_exactly_once()?;
+    scene.all_committed().await
 }
 
 #[tokio::test]

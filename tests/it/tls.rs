@@ -13,7 +13,11 @@ use parcelhook_env::{
 use ring::hmac;
 use serde_json::{Value, json};
 
-use crate::site::{Manifest, PARTITIONS, SOON, Site, shows, some_events};
+use crate::{
+    manifest::Manifest,
+    site::{PARTITIONS, SOON, Site, some_events},
+    told::{shows, target},
+};
 
 /// The field `endpoint/tls` of a target that trusts the authority in Secret `hook`.
 fn private_ca() -> Value {
@@ -168,11 +172,11 @@ async fn a_receiver_that_asks_for_a_certificate_gets_it_and_refuses_others() -> 
     site.kafka.produce(&topic, [Event::new("1")]).await?;
     shows(&worker, "mutual", "/reason", "ClientCertificateRefused").await?;
     let failures = |target: &Value| target["counters"]["errors"].as_u64().unwrap_or(0);
-    let before = failures(&crate::site::target(&worker, "mutual").await?);
+    let before = failures(&target(&worker, "mutual").await?);
 
     site.put(&showing("stranger"))?;
     eventually("another refusal", SOON, async || {
-        let target = crate::site::target(&worker, "mutual").await?;
+        let target = target(&worker, "mutual").await?;
         let shown = &target["configuration"]["endpoint"]["tls"]["clientCertificate"];
         ensure!(shown == "Secret" && failures(&target) > before, "{target}");
         Ok(())

@@ -9,14 +9,18 @@ use parcelhook_env::{
     worker::Worker,
 };
 
-use crate::site::{Manifest, SOON, Site, shows};
+use crate::{
+    manifest::Manifest,
+    site::{SOON, Site},
+    told::shows,
+};
 
 const TRACE_ID: &str = "0af7651916cd43dd8448eb211c80319c";
 const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
 /// One event with a trace, delivered to a new receiver.
 async fn one_traced_event(
-    site: &Site,
+    site: &Site<'_>,
     worker: impl AsyncFnOnce(&Site) -> Result<Worker>,
 ) -> Result<(Worker, Receiver)> {
     let topic = site.topic(1).await?;

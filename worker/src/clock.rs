@@ -11,6 +11,17 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// Time since the machine was started, suspended or not: for comparing with what others have waited
+/// for us. [`now`] stands still while the machine sleeps.
+pub fn since_boot() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+    let clock = rustix::time::ClockId::Boottime;
+    // Elsewhere the monotonic clock goes on while the machine sleeps.
+    #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+    let clock = rustix::time::ClockId::Monotonic;
+    Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default()
+}
+
 /// Wall-clock time, milliseconds since the Unix epoch: for timestamps that leave the process.
 #[expect(
     clippy::disallowed_methods,

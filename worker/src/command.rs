@@ -11,7 +11,10 @@ use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::config::{Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options};
-use crate::dev::{self, Kind, Screen};
+use crate::dev::{self, DevError, Kind, Screen};
+use crate::park::Names;
+use crate::park::reader::ReaderError;
+use crate::park::topics::TopicsError;
 use crate::run::{StartError, Worker};
 use crate::source::SourceError;
 use crate::targets::{Place, compile::Rules};
@@ -54,7 +57,14 @@ async fn serve(config: &Config) -> Exit {
         Ok(signals) => signals,
         Err(error) => return complain(&error, Exit::Internal),
     };
-    let worker = match Worker::start(config).await {
+    let started = tokio::select! {
+        started = Worker::start(config) => started,
+        () = signals.next() => {
+            tracing::info!("ended before it had begun");
+            return Exit::Clean;
+        }
+    };
+    let worker = match started {
         Ok(worker) => worker,
         Err(error) => {
             tracing::error!(%error, "the worker does not start");
@@ -88,8 +98,12 @@ const fn exit_of(error: &StartError) -> Exit {
     match error {
         StartError::Targets(_)
         | StartError::Admin(_)
+        | StartError::Producer(_)
+        | StartError::Reader(ReaderError::Configuration(_))
+        | StartError::Topics(TopicsError::Configuration(_))
         | StartError::Source(SourceError::Configuration(_)) => Exit::Configuration,
-        StartError::Source(_) => Exit::Kafka,
+        StartError::Source(_) | StartError::Topics(_) => Exit::Kafka,
+        StartError::Reader(ReaderError::Thread(_)) => Exit::Internal,
         StartError::Thread(_) => Exit::Internal,
     }
 }
@@ -100,7 +114,8 @@ fn check(options: &Options) -> Exit {
         Err(exit) => return exit,
     };
     let place = Place::from(&config);
-    match crate::targets::check(place, &config.worker_group, Rules, &mut io::stdout()) {
+    let rules = Rules::new(Names::new(&config.prefix));
+    match crate::targets::check(place, &config.worker_group, rules, &mut io::stdout()) {
         Ok(exit) => exit,
         Err(error) => complain(&error, Exit::Internal),
     }
@@ -111,9 +126,24 @@ fn demo(options: &DevOptions) -> Exit {
     block_on(async {
         match dev::run::<demo::Demo>(options, &mut screen).await {
             Ok(()) => Exit::Clean,
-            Err(error) => complain(&error, Exit::Internal),
+            Err(error) => complain(&error, exit_of_demo(&error)),
         }
     })
+}
+
+const fn exit_of_demo(error: &DevError) -> Exit {
+    match error {
+        DevError::TooMuch(_) | DevError::Targets { .. } | DevError::TooManyTopics(_) => {
+            Exit::Configuration
+        }
+        DevError::Folder(_)
+        | DevError::Broker(_)
+        | DevError::Producer(_)
+        | DevError::Receivers(_)
+        | DevError::Signals(_)
+        | DevError::Worker(_)
+        | DevError::Screen(_) => Exit::Internal,
+    }
 }
 
 fn load(options: &Options) -> Result<Config, Exit> {

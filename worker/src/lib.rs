@@ -15,6 +15,7 @@ pub mod command;
 pub mod config;
 pub mod delivery;
 pub mod dev;
+pub mod failpoint;
 pub mod lane;
 pub mod park;
 pub mod recover;

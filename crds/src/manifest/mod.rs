@@ -2,8 +2,8 @@
 //!
 //! Owns the order in which a manifest is judged, which is the API server's: unknown fields, nulls,
 //! defaults, the structural schema, list keys, CEL rules. All rules come from the generated
-//! definition, so there is no second list of them. Every violation that can be found is found, and
-//! none shows a text from the manifest that might be a secret. Rules about changes (`oldSelf`) do
+//! definition, so there is no second list of them. Every violation that can be found is found, up to
+//! a bound, and none shows a text from the manifest that might be a secret. Rules about changes (`oldSelf`) do
 //! not apply: a manifest in a directory has no past.
 
 mod metadata;
@@ -22,6 +22,10 @@ use crate::spec::DeliveryTarget;
 use crate::{API_VERSION, KIND};
 use rules::Rules;
 use structural::Structural;
+
+/// Violations of one manifest that are told. Beyond it something wrote nonsense, and judging on would
+/// cost the square of its size.
+const VIOLATIONS_MAX: usize = 100;
 
 /// What is wrong with one field.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,10 +116,14 @@ impl Checker {
         let mut broken = metadata::check(&mut manifest);
         broken.extend(self.whole.structural.check(&manifest));
         broken.extend(shape::duplicates(&self.schema, &manifest));
-        violations.extend(self.whole.rules.check(&manifest, &broken));
+        // The rules look each part up among those that are broken.
+        if broken.len() < VIOLATIONS_MAX {
+            violations.extend(self.whole.rules.check(&manifest, &broken));
+        }
         violations.extend(broken);
         if !violations.is_empty() {
             violations.sort_by(|one, other| one.field.cmp(&other.field));
+            violations.truncate(VIOLATIONS_MAX);
             return Err(violations);
         }
         serde_json::from_value(manifest)

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use kube::core::cel::{CompiledSchema, ErrorKind, ValidationErrors, Validator, compile_schema};
 use serde_json::Value;
 
-use super::{Violation, path};
+use super::{VIOLATIONS_MAX, Violation, path};
 
 /// The schema's rules, compiled.
 pub(super) struct Rules {
@@ -59,7 +59,9 @@ impl Rules {
                 self.check_sound_parts(rules, value, &path, broken, violations);
             }
         }
-        for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        // No list may be that long, so a longer one is broken as a whole.
+        let items = value.as_array().into_iter().flatten().take(VIOLATIONS_MAX);
+        for (index, item) in items.enumerate() {
             if let Some(rules) = &rules.items {
                 let path = path::item(path, index);
                 self.check_sound_parts(rules, item, &path, broken, violations);

@@ -3,11 +3,13 @@
 //! keys hold each key once.
 //!
 //! Every function walks schema and value together; what has another type than the schema says is
-//! left to the structural check.
+//! left to the structural check. The first [`VIOLATIONS_MAX`] of each kind are told.
+
+use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use super::{Violation, path};
+use super::{VIOLATIONS_MAX, Violation, path};
 
 /// What every object has beside what its schema says.
 const OBJECT_FIELDS: [&str; 3] = ["apiVersion", "kind", "metadata"];
@@ -22,7 +24,8 @@ pub(super) fn unknown_fields(schema: &Value, manifest: &Value) -> Vec<Violation>
         let is_known = |name: &str| {
             known.contains_key(name) || path.is_empty() && OBJECT_FIELDS.contains(&name)
         };
-        for name in fields.keys().filter(|name| !is_known(name)) {
+        let room = VIOLATIONS_MAX.saturating_sub(violations.len());
+        for name in fields.keys().filter(|name| !is_known(name)).take(room) {
             let mut names: Vec<&str> = known.keys().map(String::as_str).collect();
             names.sort_unstable();
             violations.push(Violation::new(
@@ -75,13 +78,10 @@ pub(super) fn duplicates(schema: &Value, manifest: &Value) -> Vec<Violation> {
                 keys => keys.iter().map(|key| item.get(key).cloned()).collect(),
             }
         };
+        let mut first: HashMap<Vec<Option<Value>>, usize> = HashMap::new();
         for (index, item) in items.iter().enumerate() {
-            let key = key_of(item);
-            let earlier = items
-                .iter()
-                .take(index)
-                .position(|item| key_of(item) == key);
-            if let Some(earlier) = earlier {
+            let earlier = *first.entry(key_of(item)).or_insert(index);
+            if earlier != index && violations.len() < VIOLATIONS_MAX {
                 let what = match keys.as_slice() {
                     [] => "value".to_owned(),
                     keys => keys.join(" and "),

@@ -8,7 +8,7 @@ use jsonschema::paths::{Location, LocationSegment};
 use jsonschema::{ValidationError, Validator};
 use serde_json::Value;
 
-use super::{CheckerError, Violation, path};
+use super::{CheckerError, VIOLATIONS_MAX, Violation, path};
 use crate::spec::pattern;
 
 /// The schema, compiled.
@@ -21,9 +21,11 @@ impl Structural {
             .map_err(|error| CheckerError::Schema(error.to_string()))
     }
 
+    /// The first [`VIOLATIONS_MAX`].
     pub(super) fn check(&self, value: &Value) -> Vec<Violation> {
         self.0
             .iter_errors(value)
+            .take(VIOLATIONS_MAX)
             .map(|error| violation(&error))
             .collect()
     }

@@ -136,14 +136,8 @@ impl WorkerBinary {
     }
 
     /// Its settings: everything as by default.
-    pub(crate) fn settings(
-        &self,
-        bootstrap: &str,
-        group: &str,
-        manifests: &Manifests,
-    ) -> worker::Settings {
-        worker::Settings::new(&self.0, bootstrap, group, &manifests.targets)
+    pub(crate) fn settings(&self, bootstrap: &str, manifests: &Manifests) -> worker::Settings {
+        worker::Settings::new(&self.0, bootstrap, &manifests.group, &manifests.targets)
             .secrets(&manifests.secrets)
-            .switch("--create-topics")
     }
 }

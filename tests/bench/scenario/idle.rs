@@ -36,7 +36,8 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
     };
     let load = stage.load(shape).await?;
     let receiver = Receiver::start(shape, setting.delay).await?;
-    let worker = stage.worker(&load, setting, &receiver)?.start().await?;
+    let (worker, _) = stage.worker(&load, setting, receiver.address())?;
+    let worker = worker.start().await?;
     eventually("100 lanes", START, async || {
         let targets = worker.targets().await?;
         let lanes = targets.to_string();

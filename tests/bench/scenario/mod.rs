@@ -1,5 +1,6 @@
 //! The scenarios: what is delivered by whom, and the figures to reach.
 
+mod change;
 mod compare;
 mod idle;
 mod latency;
@@ -27,6 +28,8 @@ pub(crate) enum Scenario {
     Idle,
     /// Throughput when the receiver takes 100 ms.
     Latency,
+    /// How soon a changed manifest is live while events flow.
+    Change,
 }
 
 /// Measures what `options` ask for.
@@ -50,6 +53,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
                 Scenario::Targets => memory::many_targets(&stage, &mut report).await,
                 Scenario::Idle => idle::measure(&stage, &mut report).await,
                 Scenario::Latency => latency::measure(&stage, &mut report).await,
+                Scenario::Change => change::measure(&stage, &mut report).await,
             }
             .with_context(|| format!("scenario {scenario:?}"))?;
         }

@@ -1,6 +1,7 @@
 //! What all scenarios stand on: Kafka, the worker's executable, and one run of one arm.
 
 use std::{
+    net::SocketAddr,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -62,29 +63,28 @@ impl<'a> Stage<'a> {
         Load::produce(self.kafka, shape, self.options.seed).await
     }
 
-    /// A worker that has never run before.
+    /// A worker that has never run before, and its targets.
     pub(crate) fn worker(
         &self,
         load: &Load,
         setting: Setting,
-        receiver: &Receiver,
-    ) -> Result<worker::Settings> {
-        let group = group();
-        let manifests = Manifests::write(
-            &group,
-            setting.targets,
-            &load.topics,
-            setting.format,
-            receiver.address(),
-        )?;
-        Ok(self.worker.settings(&self.bootstrap, &group, &manifests))
+        receiver: SocketAddr,
+    ) -> Result<(worker::Settings, Manifests)> {
+        let Setting {
+            targets, format, ..
+        } = setting;
+        let manifests = Manifests::write(group(), targets, &load.topics, format, receiver)?;
+        Ok((self.worker.settings(&self.bootstrap, &manifests), manifests))
     }
 
     /// Runs `arm` over all events of `load`, from its start.
     pub(crate) async fn run(&self, arm: Arm, load: &Load, setting: Setting) -> Result<Run> {
         let receiver = Receiver::start(load.shape, setting.delay).await?;
         let process = match arm {
-            Arm::Worker => self.worker(load, setting, &receiver)?.launch()?,
+            Arm::Worker => {
+                let (worker, _) = self.worker(load, setting, receiver.address())?;
+                worker.launch()?
+            }
             Arm::Naive | Arm::NaiveSigned | Arm::Hyper | Arm::Reading => {
                 let topic = load.topics.first().context("no topic")?;
                 let address = receiver.address();

@@ -16,6 +16,10 @@ pub const PASSWORD: &str = "alice-knows-the-white-rabbit";
 pub enum Access {
     /// Neither encrypted nor authenticated.
     Plaintext,
+    /// As [`Access::Plaintext`], by a way on which requests can get lost ([`Kafka::lose`]).
+    ///
+    /// [`Kafka::lose`]: super::Kafka::lose
+    Proxied,
     /// TLS; the broker shows a certificate of the private authority.
     Tls,
     /// TLS; the client shows a certificate too.
@@ -54,6 +58,7 @@ impl Mechanism {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listener {
     Plaintext,
+    Proxied,
     Tls,
     MutualTls,
     SaslPlaintext,
@@ -62,8 +67,9 @@ pub(super) enum Listener {
 }
 
 impl Listener {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Plaintext,
+        Self::Proxied,
         Self::Tls,
         Self::MutualTls,
         Self::SaslPlaintext,
@@ -75,6 +81,7 @@ impl Listener {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Plaintext => "PLAINTEXT",
+            Self::Proxied => "PROXIED",
             Self::Tls => "TLS",
             Self::MutualTls => "MUTUAL_TLS",
             Self::SaslPlaintext => "SASL_PLAINTEXT",
@@ -86,7 +93,7 @@ impl Listener {
     /// Its `security.protocol`.
     pub(super) fn protocol(self) -> &'static str {
         match self {
-            Self::Plaintext | Self::Controller => "PLAINTEXT",
+            Self::Plaintext | Self::Proxied | Self::Controller => "PLAINTEXT",
             Self::Tls | Self::MutualTls => "SSL",
             Self::SaslPlaintext => "SASL_PLAINTEXT",
             Self::SaslTls => "SASL_SSL",
@@ -98,6 +105,7 @@ impl Access {
     pub(super) fn listener(self) -> Listener {
         match self {
             Self::Plaintext => Listener::Plaintext,
+            Self::Proxied => Listener::Proxied,
             Self::Tls => Listener::Tls,
             Self::MutualTls => Listener::MutualTls,
             Self::SaslPlaintext(_) => Listener::SaslPlaintext,
@@ -107,7 +115,7 @@ impl Access {
 
     fn mechanism(self) -> Option<Mechanism> {
         match self {
-            Self::Plaintext | Self::Tls | Self::MutualTls => None,
+            Self::Plaintext | Self::Proxied | Self::Tls | Self::MutualTls => None,
             Self::SaslPlaintext(mechanism) | Self::SaslTls(mechanism) => Some(mechanism),
         }
     }

@@ -9,6 +9,7 @@ mod broker;
 mod events;
 mod offsets;
 mod provision;
+mod proxy;
 mod reading;
 mod settings;
 mod topics;
@@ -17,6 +18,7 @@ pub use access::{Access, ClientFiles, Mechanism, PASSWORD, USER};
 pub use broker::Broker;
 pub use events::{Event, Produced};
 pub use provision::VERSION;
+pub use proxy::Api;
 pub use reading::Read;
 
 use std::{
@@ -35,6 +37,7 @@ use tokio::sync::OnceCell;
 use self::{
     access::Listener,
     provision::Distribution,
+    proxy::{Losses, Proxy},
     settings::{Cluster, Node},
 };
 use crate::{announce, certificates::Authority, directories, network};
@@ -59,6 +62,7 @@ pub struct Kafka {
     /// Holds the brokers' files, the data of broker n in [`data_directory`].
     directory: PathBuf,
     addresses: Vec<Address>,
+    losses: Losses,
     files: ClientFiles,
     admin: Arc<AdminClient<DefaultClientContext>>,
     producer: events::Producer,
@@ -68,14 +72,36 @@ pub struct Kafka {
 struct Address {
     host: Ipv4Addr,
     ports: [u16; Listener::ALL.len()],
+    /// In front of [`Listener::Proxied`].
+    proxy: Proxy,
 }
 
 impl Address {
-    fn of(&self, wanted: Listener) -> Option<SocketAddr> {
-        let mut listeners = Listener::ALL.into_iter().zip(self.ports);
-        let (_, port) = listeners.find(|(listener, _)| *listener == wanted)?;
-        Some(SocketAddr::from((self.host, port)))
+    /// Chooses ports of a host that no other broker has.
+    fn fresh(losses: &Losses) -> Result<Self> {
+        let host = network::fresh_host();
+        let ports = network::free_ports(host)?;
+        let behind = port(Listener::Proxied, ports).context("a port behind the proxy")?;
+        Ok(Self {
+            host,
+            ports,
+            proxy: Proxy::start(host, SocketAddr::from((host, behind)), losses)?,
+        })
     }
+
+    /// Where clients reach the broker by this listener.
+    fn of(&self, wanted: Listener) -> Option<SocketAddr> {
+        if wanted == Listener::Proxied {
+            return Some(self.proxy.address());
+        }
+        Some(SocketAddr::from((self.host, port(wanted, self.ports)?)))
+    }
+}
+
+fn port(wanted: Listener, ports: [u16; Listener::ALL.len()]) -> Option<u16> {
+    let mut listeners = Listener::ALL.into_iter().zip(ports);
+    let (_, port) = listeners.find(|(listener, _)| *listener == wanted)?;
+    Some(port)
 }
 
 impl Kafka {
@@ -131,8 +157,20 @@ impl Kafka {
             brokers,
             directory: plan.directory,
             addresses: plan.addresses,
+            losses: plan.losses,
             files: plan.files,
         })
+    }
+
+    /// From now on those requests get lost for which `loses` says yes, of the client that comes by
+    /// [`Access::Proxied`] with this `client.id`. Replaces what was said of it before.
+    pub fn lose(&self, client: &str, loses: impl FnMut(Api) -> bool + Send + 'static) {
+        self.losses.set(client, loses);
+    }
+
+    /// From now on no request of this client gets lost.
+    pub fn lose_nothing(&self, client: &str) {
+        self.losses.end(client);
     }
 
     /// `host:port` of every broker for `access`, separated by commas.
@@ -174,6 +212,7 @@ fn bootstrap(addresses: &[Address], listener: Listener) -> String {
 struct Plan {
     directory: PathBuf,
     addresses: Vec<Address>,
+    losses: Losses,
     files: ClientFiles,
     /// One properties file a broker.
     settings: Vec<PathBuf>,
@@ -187,12 +226,10 @@ impl Plan {
             ca: authority.write(&directory)?,
             client: authority.client("client")?.write(&directory, "client")?,
         };
-        let mut addresses = Vec::with_capacity(count);
-        for _ in 0..count {
-            let host = network::fresh_host();
-            let ports = network::free_ports(host)?;
-            addresses.push(Address { host, ports });
-        }
+        let losses = Losses::default();
+        let addresses: Vec<Address> = (0..count)
+            .map(|_| Address::fresh(&losses))
+            .collect::<Result<_>>()?;
         let controllers = addresses.iter().map(|at| at.of(Listener::Controller));
         let voters: Vec<_> = (1..).zip(controllers.flatten()).collect();
         let cluster = Cluster {
@@ -206,6 +243,7 @@ impl Plan {
         Ok(Self {
             directory,
             addresses,
+            losses,
             files,
             settings,
         })
@@ -229,6 +267,7 @@ fn write_settings(
         id,
         host: address.host,
         ports: address.ports,
+        proxy: address.proxy.address(),
         data: &data_directory(directory, id),
         identity: &identity.write(directory, &format!("kafka-{id}"))?.both,
     };

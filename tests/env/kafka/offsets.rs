@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result, ensure};
 use rdkafka::{
     Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
 };
 
 use super::{Access, CALL, Kafka, LOOK, SILENCE_MS};
@@ -62,6 +62,32 @@ impl Kafka {
             Ok(offsets.collect())
         })
         .await
+    }
+
+    /// Moves what `group` has committed of a partition to `offset`, and leaves the metadata of that
+    /// commit as it is. Nobody of the group may run.
+    ///
+    /// # Errors
+    /// When the group has committed nothing of it, or has members.
+    pub async fn move_committed(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        offset: i64,
+    ) -> Result<()> {
+        let mut wanted = TopicPartitionList::new();
+        wanted.add_partition(topic, partition);
+        self.ask(group, move |consumer| {
+            let committed = consumer.committed_offsets(wanted, LOOK)?;
+            for mut element in committed.elements() {
+                ensure!(element.offset() != Offset::Invalid, "nothing is committed");
+                element.set_offset(Offset::Offset(offset))?;
+            }
+            Ok(consumer.commit(&committed, CommitMode::Sync)?)
+        })
+        .await
+        .with_context(|| format!("commit {offset} of {topic}/{partition} for {group}"))
     }
 
     /// Beginning and end of each partition.

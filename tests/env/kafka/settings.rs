@@ -28,6 +28,8 @@ pub(super) struct Node<'a> {
     pub(super) host: Ipv4Addr,
     /// The ports of [`Listener::ALL`], in that order.
     pub(super) ports: [u16; Listener::ALL.len()],
+    /// Where clients reach [`Listener::Proxied`].
+    pub(super) proxy: SocketAddr,
     /// Where it keeps its data.
     pub(super) data: &'a Path,
     /// Its key and certificate, PEM.
@@ -62,6 +64,15 @@ fn list<T>(items: impl IntoIterator<Item = T>, show: impl Fn(T) -> String) -> St
 fn place(node: &Node<'_>, cluster: &Cluster<'_>) -> Vec<Property> {
     let at =
         |(listener, port): (Listener, u16)| format!("{}://{}:{port}", listener.name(), node.host);
+    let reached_at = |(listener, port)| match listener {
+        Listener::Proxied => format!("{}://{}", listener.name(), node.proxy),
+        Listener::Plaintext
+        | Listener::Tls
+        | Listener::MutualTls
+        | Listener::SaslPlaintext
+        | Listener::SaslTls
+        | Listener::Controller => at((listener, port)),
+    };
     let listeners = || Listener::ALL.into_iter().zip(node.ports);
     let for_clients = listeners().filter(|(listener, _)| *listener != Listener::Controller);
     vec![
@@ -73,7 +84,7 @@ fn place(node: &Node<'_>, cluster: &Cluster<'_>) -> Vec<Property> {
         ),
         set("log.dirs", node.data.display()),
         set("listeners", list(listeners(), at)),
-        set("advertised.listeners", list(for_clients, at)),
+        set("advertised.listeners", list(for_clients, reached_at)),
         set("controller.listener.names", Listener::Controller.name()),
         set("inter.broker.listener.name", Listener::Plaintext.name()),
         set("auto.create.topics.enable", false),
@@ -168,12 +179,13 @@ mod tests {
         let node = Node {
             id: 1,
             host: Ipv4Addr::LOCALHOST,
-            ports: [1, 2, 3, 4, 5, 6],
+            ports: [1, 2, 3, 4, 5, 6, 7],
+            proxy: SocketAddr::from((Ipv4Addr::LOCALHOST, 9)),
             data: Path::new("/data"),
             identity: Path::new("/node.pem"),
         };
         let voters: Vec<_> = (1..=voters)
-            .map(|id| (id, SocketAddr::from((Ipv4Addr::LOCALHOST, 6))))
+            .map(|id| (id, SocketAddr::from((Ipv4Addr::LOCALHOST, 7))))
             .collect();
         let cluster = Cluster {
             voters: &voters,
@@ -186,8 +198,16 @@ mod tests {
     fn the_controller_is_listened_on_but_not_advertised() {
         let text = text(1);
         let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
-        assert!(line("listeners=").contains("CONTROLLER://127.0.0.1:6"));
+        assert!(line("listeners=").contains("CONTROLLER://127.0.0.1:7"));
         assert!(!line("advertised.listeners=").contains("CONTROLLER"));
+    }
+
+    #[test]
+    fn clients_are_sent_to_the_proxy_where_there_is_one() {
+        let text = text(1);
+        let line = |name: &str| text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert!(line("listeners=").contains("PROXIED://127.0.0.1:2,"));
+        assert!(line("advertised.listeners=").contains("PROXIED://127.0.0.1:9,"));
     }
 
     #[test]

@@ -35,6 +35,7 @@ pub struct Settings {
     environment: Vec<(OsString, OsString)>,
     /// The network that is allowed as a destination besides the public ones.
     egress: Option<&'static str>,
+    creates_topics: bool,
 }
 
 impl Settings {
@@ -52,6 +53,7 @@ impl Settings {
             arguments: vec!["run".into()],
             environment: vec![("NO_COLOR".into(), "1".into())],
             egress: Some("127.0.0.0/8"),
+            creates_topics: true,
         };
         settings
             .flag("--bootstrap-servers", bootstrap)
@@ -63,6 +65,12 @@ impl Settings {
     /// Allows public destinations alone, as a worker does by itself.
     pub fn only_public_egress(mut self) -> Self {
         self.egress = None;
+        self
+    }
+
+    /// Leaves topics that the cluster lacks to somebody else.
+    pub fn without_creating_topics(mut self) -> Self {
+        self.creates_topics = false;
         self
     }
 
@@ -124,6 +132,9 @@ impl Settings {
     pub fn launch(mut self) -> Result<Process> {
         if let Some(network) = self.egress {
             self = self.flag("--egress-allow", network);
+        }
+        if self.creates_topics {
+            self = self.switch("--create-topics");
         }
         let mut launch = Launch::new("worker", self.binary).args(self.arguments);
         for (name, value) in self.environment {

@@ -25,8 +25,8 @@ use crate::report::WorkerReport;
 use crate::telemetry::exposition::{self, Gathered};
 use crate::telemetry::process::Process;
 
-/// Longest wait for a report, the wait for a turn included. A probe gives up later than this, so it
-/// learns why.
+/// Longest wait for a report, the wait for a turn included. A probe that waits longer than this learns
+/// why; Kubernetes' default of 1 s does not (docs/admin.md).
 const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Reports that are gathered at once: each copies the counters and last attempts of every target.

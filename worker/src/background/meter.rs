@@ -127,6 +127,11 @@ impl Drop for BusyAgain<'_> {
     }
 }
 
+/// Where the run is counted whose code this thread executes.
+pub(super) fn shared() -> Option<Arc<Shared>> {
+    current().map(|meter| Arc::clone(&meter.shared))
+}
+
 fn current() -> Option<Arc<Meter>> {
     CURRENT.with_borrow(Clone::clone)
 }

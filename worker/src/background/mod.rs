@@ -252,6 +252,22 @@ impl Background {
     }
 }
 
+/// Starts an OS thread beside the run that calls this, for a call that may hang: what hangs is counted,
+/// and told at the shutdown. Outside of any run it is a thread that nobody counts.
+///
+/// # Errors
+/// When the system refuses another thread; `body` is dropped then.
+pub fn beside<F, E>(name: &'static str, body: F) -> Result<(), StartError>
+where
+    F: FnOnce() -> E + Send + 'static,
+    E: Ending,
+{
+    match meter::shared() {
+        Some(shared) => Background { shared }.thread(name, body).map(drop),
+        None => start_thread(name, move || drop(body())),
+    }
+}
+
 fn start_thread(
     name: &'static str,
     body: impl FnOnce() + Send + 'static,

@@ -159,6 +159,27 @@ async fn a_thread_is_busy_except_while_it_is_blocked() {
 }
 
 #[tokio::test]
+async fn a_thread_beside_a_run_is_counted_where_the_run_is() {
+    let background = Background::new();
+    let mut run = background
+        .thread("caller", || beside("beside", || ()).unwrap())
+        .unwrap();
+    assert_eq!(run.ended().await, Ended::Completed);
+    let leftover = background
+        .shutdown(crate::clock::now() + Duration::from_secs(30))
+        .await;
+    assert_eq!(leftover, Leftover::default());
+    assert_eq!(background.totals()["beside"].started, 1);
+}
+
+#[test]
+fn a_thread_beside_no_run_runs_all_the_same() {
+    let (done, ended) = std::sync::mpsc::sync_channel(1);
+    beside("beside", move || done.send(())).unwrap();
+    assert_eq!(ended.recv(), Ok(()));
+}
+
+#[tokio::test]
 async fn a_runtime_thread_drives_tasks_that_cannot_leave_it() {
     let background = Background::new();
     let inner = background.clone();

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use parcelhook_crds::secret::Secret;
 
 use crate::admin::Reporter as _;
-use crate::config::{Config, Kafka, Log, LogFormat};
+use crate::config::{Cluster, Config, Kafka, Log, LogFormat};
 use crate::dev::{DemoWorker, Surroundings};
 use crate::report::WorkerReport;
 use crate::run::Worker;
@@ -58,6 +58,7 @@ fn config(around: Surroundings) -> Config {
         targets: around.targets,
         secrets: None,
         create_topics: false,
+        cluster: Cluster::Demo,
         admin_listen: around.admin_listen,
         egress_allow: around.egress_allow,
         shards: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),

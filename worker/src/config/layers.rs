@@ -8,7 +8,6 @@ use std::path::PathBuf;
 
 use super::cli::Options;
 use super::fault::{Fault, Origin, Sourced};
-use super::file;
 use super::settings::{SETTINGS, Setting, Shape};
 
 /// The variable that names the configuration file.
@@ -27,6 +26,11 @@ impl Environment {
         std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
             .collect()
+    }
+
+    /// The configuration file that it names.
+    pub(super) fn config(&self) -> Option<PathBuf> {
+        self.0.get(CONFIG_VARIABLE).map(PathBuf::from)
     }
 }
 
@@ -58,16 +62,10 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Reads the three layers, the lowest first.
-    pub(super) fn read(options: &Options, environment: &Environment) -> Self {
-        let mut layers = Self::default();
-        let named_by_variable = || environment.0.get(CONFIG_VARIABLE).map(PathBuf::from);
-        if let Some(path) = options.config.clone().or_else(named_by_variable) {
-            file::read(&path, &mut layers);
-        }
-        layers.environment(environment);
-        layers.flags(options);
-        layers
+    /// Lays the environment, and the flags over it, on what the file gave.
+    pub(super) fn lay_over(&mut self, environment: &Environment, options: &Options) {
+        self.environment(environment);
+        self.flags(options);
     }
 
     /// The one value of a setting, when it was given.

@@ -16,7 +16,7 @@ use super::fault::{Fault, Faults, Origin};
 use super::kafka::{Identity, Kafka, Sasl, Tls};
 use super::layers::{Environment, Layers};
 use super::settings::Setting;
-use super::{Config, Log, owned, value};
+use super::{Config, Log, file, owned, value};
 
 /// Largest file of a password: more is not a password but the wrong file.
 const MAX_PASSWORD_BYTES: u64 = 4096;
@@ -27,7 +27,11 @@ impl Config {
     /// # Errors
     /// Everything that is wrong, at once.
     pub fn load(options: &Options, environment: &Environment) -> Result<Self, Faults> {
-        let mut layers = Layers::read(options, environment);
+        let mut layers = Layers::default();
+        if let Some(path) = options.config.clone().or_else(|| environment.config()) {
+            file::read(&path, &mut layers);
+        }
+        layers.lay_over(environment, options);
         let faults = std::mem::take(&mut layers.faults);
         let mut checks = Checks { layers, faults };
         let config = checks.config();
@@ -76,6 +80,7 @@ impl Checks {
             targets: targets?,
             secrets,
             create_topics: create_topics?,
+            cluster: super::Cluster::Kafka,
             admin_listen: admin_listen?,
             egress_allow,
             shards: shards.unwrap_or_else(cores),
@@ -306,7 +311,7 @@ fn password_of(path: &str) -> Result<String, String> {
         .and_then(|file| file.take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text));
     match read {
         Ok(_) if text.len() as u64 > MAX_PASSWORD_BYTES => Err(format!(
-            "{path} is larger than {MAX_PASSWORD_BYTES} bytes: not a password"
+            "{path} is larger than {MAX_PASSWORD_BYTES} bytes, so it holds no password; name the file that does"
         )),
         Ok(_) => Ok(text),
         Err(error) => Err(format!("{path} cannot be read: {error}")),
@@ -319,10 +324,10 @@ fn printable(text: &str) -> Result<Secret, String> {
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
     if text.is_empty() {
-        return Err("the password is empty".to_owned());
+        return Err("the password is empty; write it there".to_owned());
     }
     if text.contains(char::is_control) {
-        return Err("the password holds a control character, perhaps a second line".to_owned());
+        return Err("the password holds a control character, perhaps a second line; leave nothing but the password".to_owned());
     }
     Ok(Secret::new(text.as_bytes()))
 }

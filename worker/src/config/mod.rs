@@ -54,8 +54,11 @@ pub struct Config {
     pub targets: PathBuf,
     /// Directory of Secrets, `<name>/<key>`. It could be read, too.
     pub secrets: Option<PathBuf>,
-    /// Whether topics that targets read are created when the cluster lacks them.
+    /// Whether topics are created when the cluster lacks them: the worker's own, and those that targets
+    /// read.
     pub create_topics: bool,
+    /// What kind of cluster it is.
+    pub cluster: Cluster,
     /// Where the admin endpoints are served; port 0 is any.
     pub admin_listen: SocketAddr,
     /// Networks that webhooks may be in although they are not public.
@@ -68,6 +71,15 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// The log.
     pub log: Log,
+}
+
+/// What kind of cluster the worker runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cluster {
+    /// Apache Kafka, or what speaks like it.
+    Kafka,
+    /// The demo's broker, which has no Admin API: topics are used as they are.
+    Demo,
 }
 
 /// How the log is written.

@@ -124,7 +124,10 @@ mod tests {
 
     #[test]
     fn what_the_protocol_owns_is_refused_by_name() {
-        let owned = crate::source::OWNED.iter().map(|(name, _)| *name);
+        let owned = crate::source::OWNED
+            .iter()
+            .chain(&crate::park::produce::OWNED);
+        let owned = owned.map(|(name, _)| *name);
         let typed = [
             "group.id",
             "bootstrap.servers",

@@ -149,7 +149,7 @@ pub(super) const SETTINGS: [Row; 23] = [
         value: "true|false",
         shape: Shape::Switch,
         default: Some("false"),
-        help: "Create topics that targets read and the cluster lacks, with the cluster's default partitions and replicas; for development",
+        help: "Create topics that the cluster lacks: the worker's own with the settings they need, and those that targets read with the cluster's defaults",
         ..BLANK
     },
     Row {

@@ -99,6 +99,12 @@ impl Reason {
         Self::InvalidConfiguration,
     ];
 
+    /// The reason of that word; a word of a later version is [`Reason::RequestFailed`].
+    pub fn from_word(word: &str) -> Self {
+        let known = Self::ALL.into_iter().find(|reason| reason.as_str() == word);
+        known.unwrap_or(Self::RequestFailed)
+    }
+
     /// The CamelCase word that people, labels and logs see.
     pub fn as_str(self) -> &'static str {
         match self {

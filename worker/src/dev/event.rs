@@ -1,7 +1,7 @@
 //! The events of the demo: a small shop's orders and their payments. The same number always makes
 //! the same event. Pure.
 
-use super::room::PARTITIONS;
+use super::topics::PARTITIONS;
 
 /// Smallest value, bytes: the longest event without its padding.
 pub(super) const MIN_SIZE_BYTES: u32 = 192;

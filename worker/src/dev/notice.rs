@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use super::manifests::DEMO_TOPICS;
 use super::order::Tally;
 use super::receivers::{Manner, Seen};
-use super::room::PARTITIONS;
+use super::topics::PARTITIONS;
 
 /// Where everything is.
 #[derive(Clone, Debug)]

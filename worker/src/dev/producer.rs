@@ -78,7 +78,7 @@ impl Producer {
     }
 
     /// Brings topics into being before anybody else asks for them: the broker creates what a producer
-    /// asks for, with as many partitions as [`super::room::PARTITIONS`]. Blocks for some milliseconds.
+    /// asks for, with as many partitions as [`super::topics::PARTITIONS`]. Blocks for some milliseconds.
     ///
     /// (`MockCluster::create_topic` would be the direct way. But the mock cluster may miss its wake-up
     /// when one call follows another, and then each takes a second.)
@@ -214,7 +214,7 @@ mod tests {
     use rdkafka::{Message, Offset, TopicPartitionList};
 
     use super::super::broker::Broker;
-    use super::super::room::PARTITIONS;
+    use super::super::topics::PARTITIONS;
     use super::*;
 
     #[test]

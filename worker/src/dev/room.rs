@@ -12,9 +12,7 @@ use crate::report::{PartitionReport, SourceReport};
 
 use super::event;
 use super::receivers::SLOW_ANSWER;
-
-/// Partitions of each topic of the demo.
-pub(super) const PARTITIONS: i32 = 4;
+use super::topics::PARTITIONS;
 
 /// What the broker keeps of a partition, bytes (`max_size` in librdkafka's `rdkafka_mock.c`).
 const KEPT_BYTES: u64 = 5 * MIB;

@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-/// Topics of the demo at most: with 4 partitions of 5 MiB the broker holds at most 640 MiB.
+/// Partitions of each topic.
+pub(super) const PARTITIONS: i32 = 4;
+
+/// Topics at most: with 4 partitions of 5 MiB the broker holds at most 640 MiB.
 const MAX_TOPICS: usize = 32;
 
 /// Longest name of a Kafka topic, bytes.

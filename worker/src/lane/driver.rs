@@ -6,22 +6,27 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt;
 use futures::future::{Abortable, Aborted};
 use futures::stream::FuturesUnordered;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
+use uuid::Uuid;
 
 use super::LaneKey;
+use super::outlet::Outlet;
 use super::request::Sent;
 use super::shard::{Launch, Shard};
+use super::surroundings::Surroundings;
 use crate::background::{Cause, waiting};
 use crate::clock;
 use crate::delivery::{Attempt, Deliver};
+use crate::park::{Produced, Read};
 use crate::report::TargetReport;
 use crate::source::{Revoked, ShardMessage};
+use crate::state::Told;
 use crate::state::shared::WorkerTarget;
 
 /// What the worker asks of a shard. Few and rare: one a configuration change, one a scrape.
@@ -34,18 +39,39 @@ pub enum Request {
         /// Told when done.
         applied: oneshot::Sender<()>,
     },
+    /// A lane of this target was delivered for the first time after failing, on another shard.
+    Hint(Uuid),
     /// Tell what is known.
     Report(oneshot::Sender<Vec<TargetReport>>),
 }
+
+/// Everything that a shard hears.
+#[derive(Debug)]
+pub struct Mail {
+    /// From the consumer thread.
+    pub inbox: mpsc::Receiver<ShardMessage>,
+    /// From the rest of the worker.
+    pub requests: mpsc::Receiver<Request>,
+    /// What became of what was to be written.
+    pub produced: mpsc::Receiver<Produced>,
+    /// From the tail of the lanes topic.
+    pub told: mpsc::Receiver<Told>,
+    /// From the reader of the retry topic.
+    pub read: mpsc::Receiver<Read>,
+}
+
+/// How long an order waits for room with whom it is for, before it is offered again.
+const OFFER_AGAIN: Duration = Duration::from_millis(5);
 
 /// Requests that may wait for a shard.
 pub const REQUESTS: usize = 16;
 
 /// See the module.
 #[derive(Debug)]
-pub struct Driver<D: Deliver> {
+pub struct Driver<D: Deliver, O: Outlet> {
     deliver: Rc<D>,
     shard: Shard<D::Prepared>,
+    outlet: O,
     /// Partitions that are let go as soon as their attempts ended, at the latest when their grace is over.
     closing: Vec<Revoked>,
 }
@@ -57,22 +83,19 @@ struct Ended {
     attempt: Result<Attempt, Aborted>,
 }
 
-impl<D: Deliver> Driver<D> {
-    /// A shard that delivers with `deliver`.
-    pub fn new(deliver: D) -> Self {
+impl<D: Deliver, O: Outlet> Driver<D, O> {
+    /// A shard that delivers with `deliver` and asks for everything else through `outlet`.
+    pub fn new(deliver: D, outlet: O, surroundings: Surroundings) -> Self {
         Self {
             deliver: Rc::new(deliver),
-            shard: Shard::default(),
+            shard: Shard::new(surroundings),
+            outlet,
             closing: Vec::new(),
         }
     }
 
     /// Runs until the consumer thread closes the inbox.
-    pub async fn run(
-        mut self,
-        mut inbox: mpsc::Receiver<ShardMessage>,
-        mut requests: mpsc::Receiver<Request>,
-    ) {
+    pub async fn run(mut self, mut mail: Mail) {
         let mut in_flight = FuturesUnordered::new();
         loop {
             let now = clock::now();
@@ -80,14 +103,18 @@ impl<D: Deliver> Driver<D> {
                 in_flight.push(attempt(Rc::clone(&self.deliver), launch));
             }
             self.let_go(now);
-            let wake = self.wake(now);
+            let all_sent = self.send_orders();
+            let wake = self.wake(now, all_sent);
             tokio::select! {
                 biased;
-                message = inbox.recv() => match message {
+                message = mail.inbox.recv() => match message {
                     Some(message) => self.message(message),
                     None => return,
                 },
-                Some(request) = requests.recv() => self.request(request),
+                Some(produced) = mail.produced.recv() => self.shard.produced(produced, clock::now()),
+                Some(request) = mail.requests.recv() => self.request(request),
+                Some(told) = mail.told.recv() => self.shard.told(told, clock::now()),
+                Some(read) = mail.read.recv() => self.shard.read(read, clock::now()),
                 Some(ended) = in_flight.next(), if !in_flight.is_empty() => self.ended(ended),
                 () = sleep_until(wake) => {}
             }
@@ -101,8 +128,10 @@ impl<D: Deliver> Driver<D> {
     fn message(&mut self, message: ShardMessage) {
         let now = clock::now();
         match message {
-            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned),
+            ShardMessage::Assigned(assigned) => self.shard.assigned(assigned, now),
+            ShardMessage::Committed { slot, epoch, .. } => self.shard.committed(slot, epoch, now),
             ShardMessage::Records(records) => self.shard.records(records, now),
+            // Nothing waits for a commit yet.
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {
                 self.shard.close(&revoked.slots);
@@ -124,6 +153,7 @@ impl<D: Deliver> Driver<D> {
                 // Whoever asked may have gone; the targets are applied all the same.
                 let _ = applied.send(());
             }
+            Request::Hint(uid) => self.shard.hinted(uid, clock::now()),
             Request::Report(answer) => {
                 let _ = answer.send(self.shard.report());
             }
@@ -153,11 +183,23 @@ impl<D: Deliver> Driver<D> {
         });
     }
 
-    fn wake(&mut self, now: Instant) -> Option<Instant> {
+    /// Hands the shard's orders over. Returns whether none is left.
+    fn send_orders(&mut self) -> bool {
+        while let Some(out) = self.shard.take_order() {
+            if let Err(out) = self.outlet.send(out) {
+                self.shard.put_back(out);
+                return false;
+            }
+        }
+        true
+    }
+
+    fn wake(&mut self, now: Instant, all_sent: bool) -> Option<Instant> {
         self.closing
             .iter()
             .map(|closing| closing.grace)
             .chain(self.shard.next_due(now))
+            .chain((!all_sent).then(|| now + OFFER_AGAIN))
             .min()
     }
 }

@@ -10,31 +10,46 @@
 //! A source partition lives on one shard with all its lanes, so nothing here is locked. `driver` is
 //! the only file that waits; everything else is told what happened and when.
 
+mod attempts;
+mod drains;
 pub mod driver;
 pub mod due;
 #[cfg(test)]
 mod explore;
 pub mod machine;
 mod matching;
+pub mod outlet;
+mod own;
 pub mod pace;
+mod parking;
 pub mod partition;
+mod pressure;
 pub mod queue;
+mod recovering;
 pub mod request;
 pub mod shard;
 pub mod stamp;
+pub mod surroundings;
+pub mod takeover;
+mod taking_over;
 pub mod target;
 #[cfg(test)]
 mod tests;
+mod unacked;
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::AbortHandle;
 use uuid::Uuid;
 
+use crate::park::{LaneAddress, LaneSeat};
 use crate::router::filter::Filter;
 use crate::source::record::Record;
+use crate::transaction::selection::Selection;
 use machine::Machine;
+use pressure::Mark;
 use queue::Queue;
 use stamp::Stamp;
 
@@ -75,6 +90,40 @@ pub struct Lane {
     pub abort: Option<AbortHandle>,
     /// What is the same in all its transactions.
     pub stamp: Stamp,
+    /// What it selects from the topic.
+    pub selection: Selection,
+    /// How fast it works through what waits.
+    pub mark: Mark,
+    /// What it has while it is not live.
+    pub away: Option<Box<Away>>,
+}
+
+/// What a lane that is not live has on its shard, beside its machine's backlog.
+#[derive(Debug)]
+pub struct Away {
+    /// What is the same in everything that is parked for it.
+    pub address: Arc<LaneAddress>,
+    /// The reading of the bucket that the reader knows of.
+    pub drain: Option<u32>,
+}
+
+impl LaneKey {
+    /// The lane's place within its partition.
+    pub fn seat(self) -> LaneSeat {
+        LaneSeat {
+            index: self.index,
+            id: self.id,
+        }
+    }
+
+    /// The lane with that seat in the partition of that slot.
+    pub fn at(slot: u32, seat: LaneSeat) -> Self {
+        Self {
+            slot,
+            index: seat.index,
+            id: seat.id,
+        }
+    }
 }
 
 impl Lane {

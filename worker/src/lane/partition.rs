@@ -7,7 +7,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::stamp::Stamps;
+use parcelhook_crds::compiled::{CompiledTarget, Source};
+use parcelhook_crds::lane::Epoch;
+use uuid::Uuid;
+
+use super::own::Own;
+use super::stamp::{Stamp, Stamps};
+use super::taking_over::UnderWay;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
@@ -21,7 +27,7 @@ pub struct Partition {
     /// The topic's id, when the cluster tells it.
     pub topic_id: Option<TopicId>,
     /// How its lanes' transactions are named and written.
-    pub stamps: Stamps,
+    stamps: Stamps,
     slot: u32,
     ledger: Ledger,
     progress: Arc<Progress>,
@@ -34,6 +40,15 @@ pub struct Partition {
     asked: Vec<u32>,
     /// Nothing new starts: the partition is being let go.
     pub closing: bool,
+    /// The present ownership. None while the partition is taken over: nothing of it is sent or parked.
+    pub own: Option<Own>,
+    /// The take-over that must end before the partition is owned.
+    pub under_way: Option<UnderWay>,
+    /// The epoch in the group's commit when the partition was assigned.
+    pub predecessor: Option<Epoch>,
+    /// A write was refused: nothing is written before that.
+    pub write_again: Option<Instant>,
+    orders: u64,
 }
 
 impl Partition {
@@ -51,7 +66,65 @@ impl Partition {
             takes_everything: 0,
             asked: Vec::new(),
             closing: false,
+            own: None,
+            under_way: None,
+            predecessor: assigned.epoch,
+            write_again: None,
+            orders: 0,
         }
+    }
+
+    /// How the transactions of a target's lane on this partition are named and written.
+    pub fn stamp(&mut self, target: &CompiledTarget, source: &Source) -> Stamp {
+        self.stamps.of(target, source, &self.id, self.topic_id)
+    }
+
+    /// Its number in all messages.
+    pub fn slot(&self) -> u32 {
+        self.slot
+    }
+
+    /// What is shared with the consumer thread.
+    pub fn progress(&self) -> &Progress {
+        &self.progress
+    }
+
+    /// Whether its lanes may send and park.
+    pub fn may_act(&self) -> bool {
+        !self.closing && self.own.is_some()
+    }
+
+    /// The number of the next order.
+    pub fn number(&mut self) -> u64 {
+        self.orders += 1;
+        self.orders
+    }
+
+    /// Orders up to this number were given.
+    pub(super) fn numbered_to(&mut self, number: u64) {
+        self.orders = self.orders.max(number);
+    }
+
+    /// Everything below this offset is done.
+    pub fn frontier(&self) -> i64 {
+        self.ledger.frontier()
+    }
+
+    /// Keys of a target's lanes.
+    pub fn keys_of(&self, uid: Uuid) -> Vec<LaneKey> {
+        self.lanes()
+            .filter(|(_, lane)| lane.uid == uid)
+            .map(|(key, _)| key)
+            .collect()
+    }
+
+    /// Whether more than that many bytes wait for a lane.
+    pub fn holds_more_than(&self, lane: &Lane, bytes: usize) -> bool {
+        let mut held = 0;
+        self.records(lane).any(|record| {
+            held += record.size();
+            held > bytes
+        })
     }
 
     /// Offers records to the lanes, in offset order.
@@ -174,8 +247,8 @@ impl Partition {
         })
     }
 
-    /// Keys of the lanes that have something to do now and were not named yet: an event waits and no
-    /// attempt is in flight.
+    /// Keys of the lanes that may have something to do now and were not named yet: an event waits and no
+    /// attempt is in flight, or the lane is not live.
     pub fn grow_restless(&mut self, now: Instant) -> Vec<LaneKey> {
         let (slot, end) = (self.slot, self.ledger.next());
         let mut keys = Vec::new();
@@ -183,7 +256,8 @@ impl Partition {
             let Some(lane) = lane.as_mut().filter(|lane| !lane.restless) else {
                 continue;
             };
-            if lane.machine.ready(now).is_ok() && (lane.ending || !lane.queue.is_empty(end)) {
+            let waits = lane.ending || !lane.queue.is_empty(end);
+            if lane.away.is_some() || waits && lane.machine.ready(now).is_ok() {
                 lane.restless = true;
                 keys.push(LaneKey {
                     slot,
@@ -193,6 +267,25 @@ impl Partition {
             }
         }
         keys
+    }
+
+    /// Keys of the live lanes that are slower than their events come.
+    pub fn slow_lanes(&mut self, now: Instant) -> Vec<LaneKey> {
+        let (slot, end) = (self.slot, self.ledger.next());
+        let mut slow = Vec::new();
+        for (index, lane) in self.lanes.iter_mut().enumerate() {
+            let Some(lane) = lane.as_mut().filter(|lane| lane.machine.is_live()) else {
+                continue;
+            };
+            if lane.mark.is_slow(lane.queue.front(end), end, now) {
+                slow.push(LaneKey {
+                    slot,
+                    index: index as u32,
+                    id: lane.id,
+                });
+            }
+        }
+        slow
     }
 
     /// Whether no attempt is in flight.

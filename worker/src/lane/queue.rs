@@ -34,6 +34,14 @@ impl Queue {
         self.len(end) == 0
     }
 
+    /// The oldest; none when nothing is left.
+    pub fn front(&self, end: Seq) -> Option<Seq> {
+        match self {
+            Self::Everything { next } => (*next < end).then_some(*next),
+            Self::Listed(seqs) => seqs.front().copied(),
+        }
+    }
+
     /// The seqs, oldest first.
     pub fn iter(&self, end: Seq) -> impl Iterator<Item = Seq> + Clone + '_ {
         let (range, listed) = match self {

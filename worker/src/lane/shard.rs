@@ -9,25 +9,28 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::future::{AbortHandle, AbortRegistration};
-use parcelhook_crds::lane::LastFailure;
+use futures::future::AbortRegistration;
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
+use super::drains;
 use super::due::Due;
-use super::machine::{After, Due as When, Failed, Span};
 use super::matching::{self, Targets};
+use super::outlet::Out;
 use super::pace::Pace;
 use super::partition::Partition;
-use super::request::{self, Destination, Sent};
+use super::pressure::LOOK_INTERVAL;
+use super::request::Sent;
+use super::surroundings::Surroundings;
 use super::target::Target;
+use super::unacked::Unacked;
 use super::{Lane, LaneKey};
-use crate::clock;
-use crate::delivery::{Attempt, Outcome, PrepareError, Request};
-use crate::recover::backoff::{self, Wait};
+use crate::delivery::{PrepareError, Request};
+use crate::park::Scan;
 use crate::report::TargetReport;
 use crate::source::Assigned;
 use crate::source::record::Record;
+use crate::state::Ask;
 use crate::state::shared::WorkerTarget;
 
 /// An attempt for the driver to make.
@@ -50,31 +53,53 @@ pub struct Launch<P> {
 /// See the module. `P` is a target made ready for requests.
 #[derive(Debug)]
 pub struct Shard<P> {
-    targets: Targets<P>,
-    partitions: FxHashMap<u32, Partition>,
+    pub(super) surroundings: Surroundings,
+    pub(super) targets: Targets<P>,
+    pub(super) partitions: FxHashMap<u32, Partition>,
+    /// What others are asked to do, oldest first.
+    pub(super) out: VecDeque<Out>,
+    pub(super) unacked: Unacked,
     due: Due,
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
     pace: Pace,
-    lanes_begun: u64,
-    jitter: fastrand::Rng,
+    pub(super) lanes_begun: u64,
+    pub(super) jitter: fastrand::Rng,
+    /// When to look for slow lanes.
+    pub(super) next_look: Option<Instant>,
+    /// When to look at what is a matter of time in the partitions.
+    pub(super) next_upkeep: Option<Instant>,
 }
 
-impl<P> Default for Shard<P> {
-    fn default() -> Self {
+impl<P> Shard<P> {
+    /// A shard without targets and partitions.
+    pub fn new(surroundings: Surroundings) -> Self {
         Self {
+            surroundings,
             targets: FxHashMap::default(),
             partitions: FxHashMap::default(),
+            out: VecDeque::new(),
+            unacked: Unacked::default(),
             due: Due::default(),
             restless: VecDeque::new(),
             pace: Pace::default(),
             lanes_begun: 0,
             jitter: fastrand::Rng::new(),
+            next_look: None,
+            next_upkeep: None,
         }
     }
-}
 
-impl<P> Shard<P> {
+    /// The oldest order that was not handed over.
+    pub fn take_order(&mut self) -> Option<Out> {
+        self.out.pop_front()
+    }
+
+    /// An order was not taken: it stays the oldest.
+    pub fn put_back(&mut self, out: Out) {
+        self.out.push_front(out);
+    }
+
     /// Takes over a complete set of targets. `prepare` makes a new or changed one ready.
     pub fn apply(
         &mut self,
@@ -106,7 +131,7 @@ impl<P> Shard<P> {
     }
 
     /// A partition is this shard's from now on.
-    pub fn assigned(&mut self, assigned: Assigned) {
+    pub fn assigned(&mut self, assigned: Assigned, now: Instant) {
         let slot = assigned.slot;
         let starts = assigned.lane_starts.clone();
         let mut partition = Partition::new(assigned);
@@ -117,6 +142,8 @@ impl<P> Shard<P> {
             &mut self.lanes_begun,
         );
         self.partitions.insert(slot, partition);
+        self.next_upkeep.get_or_insert(now);
+        self.take_over(slot, now);
     }
 
     /// Records arrived, in offset order within a partition.
@@ -127,6 +154,7 @@ impl<P> Shard<P> {
                 self.wake_partition(slot, now);
             }
         }
+        self.next_look.get_or_insert(now + LOOK_INTERVAL);
     }
 
     /// The log of a partition moved on without records.
@@ -155,13 +183,25 @@ impl<P> Shard<P> {
 
     /// Lets partitions go: aborts what is in flight and forgets them.
     pub fn drop_partitions(&mut self, slots: &[u32], now: Instant) {
-        for partition in slots.iter().filter_map(|slot| self.partitions.remove(slot)) {
-            for (_, lane) in partition.lanes() {
+        let shard = self.surroundings.shard;
+        for slot in slots {
+            let Some(partition) = self.partitions.remove(slot) else {
+                continue;
+            };
+            let slot = *slot;
+            self.out.push_back(Out::Ask(Ask::Forget { shard, slot }));
+            for (key, lane) in partition.lanes() {
                 if let Some(abort) = &lane.abort {
                     abort.abort();
                 }
-                if let Some(target) = self.targets.get(&lane.uid) {
-                    target.forget(&partition.id, now);
+                let Some(target) = self.targets.get_mut(&lane.uid) else {
+                    continue;
+                };
+                target.forget(&partition.id, now);
+                if let Some(drain) = lane.away.as_ref().and_then(|away| away.drain) {
+                    let key = drains::drain_key(shard, key, drain);
+                    self.out.push_back(Out::Scan(Scan::End { key }));
+                    self.restless.extend(target.recovering.ended());
                 }
             }
         }
@@ -169,6 +209,8 @@ impl<P> Shard<P> {
 
     /// The next attempt that may start now. Call until there is none.
     pub fn launch(&mut self, now: Instant) -> Option<Launch<P>> {
+        self.relieve(now);
+        self.keep_up(now);
         while self.pace.allows(now) {
             let key = self.next_lane(now)?;
             if let Some(launch) = self.try_launch(key, now) {
@@ -181,51 +223,20 @@ impl<P> Shard<P> {
 
     /// When [`Shard::launch`] should be asked again, if nothing else happens.
     pub fn next_due(&mut self, now: Instant) -> Option<Instant> {
-        if self.pace.allows(now) {
+        let lane = if self.pace.allows(now) {
             self.due.next()
         } else {
             self.pace.next()
-        }
+        };
+        [lane, self.next_look, self.next_upkeep]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The attempt that began then is over, whatever it came to: another may begin.
     pub fn over(&mut self, began: Instant) {
         self.pace.ended(began);
-    }
-
-    /// An attempt came to an outcome.
-    pub fn ended(&mut self, key: LaneKey, sent: &Sent, attempt: Attempt, now: Instant) {
-        let jitter = self.jitter.f64() * 2.0 - 1.0;
-        let Some(partition) = self.partitions.get_mut(&key.slot) else {
-            return;
-        };
-        let Some(lane) = partition.lane_mut(key) else {
-            return;
-        };
-        let Some(target) = self.targets.get_mut(&lane.uid) else {
-            return;
-        };
-        lane.abort = None;
-        if attempt.outcome == Outcome::Delivered {
-            if let After::Done { events } = lane.machine.delivered() {
-                if !std::mem::replace(&mut lane.restless, true) {
-                    self.restless.push_back(key);
-                }
-                partition.done(key.index, events);
-            }
-            target.delivered(&partition.id, sent, attempt, now);
-            return;
-        }
-        let retry = &target.of.compiled.retry;
-        let wait = backoff::after(attempt.outcome, lane.machine.failures() + 1, retry, jitter);
-        target.hold_if_throttled(attempt.outcome, wait, now);
-        lane.machine.failed_in_place(failed(wait, &attempt, now));
-        lane.wake = lane.machine.wake();
-        if let Some(until) = lane.wake {
-            self.due.push(until, key);
-        }
-        let until = lane.wake;
-        target.failed(&partition.id, sent, attempt, until, now);
     }
 
     /// What this shard knows of its targets.
@@ -239,7 +250,8 @@ impl<P> Shard<P> {
             for (_, lane) in partition.lanes() {
                 if let Some(report) = reports.get_mut(&lane.uid) {
                     report.lanes += 1;
-                    report.pending_events += partition.waiting(lane);
+                    let parked = lane.machine.backlog().map_or(0, |backlog| backlog.parked);
+                    report.pending_events += partition.waiting(lane) + parked;
                 }
             }
         }
@@ -249,6 +261,15 @@ impl<P> Shard<P> {
     /// Number of partitions.
     pub fn partitions(&self) -> usize {
         self.partitions.len()
+    }
+
+    /// The lane is to be looked at.
+    pub(super) fn stir(&mut self, key: LaneKey) {
+        if let Some(lane) = self.lane_mut(key)
+            && !std::mem::replace(&mut lane.restless, true)
+        {
+            self.restless.push_back(key);
+        }
     }
 
     /// Takes a lane to look at: one that has something to do, or one that is due.
@@ -267,114 +288,11 @@ impl<P> Shard<P> {
         Some(key)
     }
 
-    fn lane_mut(&mut self, key: LaneKey) -> Option<&mut Lane> {
+    pub(super) fn lane_mut(&mut self, key: LaneKey) -> Option<&mut Lane> {
         self.partitions.get_mut(&key.slot)?.lane_mut(key)
     }
 
-    fn try_launch(&mut self, key: LaneKey, now: Instant) -> Option<Launch<P>> {
-        let partition = self
-            .partitions
-            .get_mut(&key.slot)
-            .filter(|partition| !partition.closing)?;
-        let lane = partition.lane(key)?;
-        let retried = lane.machine.ready(now).ok()?;
-        if lane.ending && retried.is_none() && partition.waiting(lane) == 0 {
-            partition.remove(key.index);
-            return None;
-        }
-        let target = self
-            .targets
-            .get(&lane.uid)
-            .filter(|target| !target.of.compiled.suspend)?;
-        if let Some(until) = target.of.shared.held(now) {
-            self.wake_at(key, until);
-            return None;
-        }
-        let events = match retried {
-            Some(events) => events,
-            None => {
-                let limits = target.of.compiled.transaction;
-                request::cut(partition.records(lane), limits, &lane.stamp)
-            }
-        };
-        if events == 0 {
-            return None;
-        }
-        let prepared = match &target.prepared {
-            Ok(prepared) => Rc::clone(prepared),
-            Err(error) => {
-                let error = error.clone();
-                self.refuse(key, events, &error, now);
-                return None;
-            }
-        };
-        let attempt = lane.machine.failures() + 1;
-        let records: Vec<&Record> = partition.records(lane).take(events as usize).collect();
-        let destination = Destination {
-            target: &target.of.compiled,
-            partition: &partition.id,
-        };
-        let (request, sent) = match request::form(destination, &lane.stamp, &records, attempt) {
-            Ok(formed) => formed,
-            Err(error) => {
-                tracing::error!(partition = %partition.id, %error, "a transaction cannot be formed; its lane stands");
-                return None;
-            }
-        };
-        let (abort, registration) = AbortHandle::new_pair();
-        let lane = partition.lane_mut(key)?;
-        lane.machine.start(Span {
-            events,
-            first: sent.offsets.0,
-            last: sent.offsets.1,
-        });
-        lane.abort = Some(abort);
-        Some(Launch {
-            key,
-            prepared,
-            request,
-            sent,
-            began: now,
-            registration,
-        })
-    }
-
-    /// A target that cannot be used as it is configured: its events wait until it changes.
-    fn refuse(&mut self, key: LaneKey, events: u32, error: &PrepareError, now: Instant) {
-        let Some(partition) = self.partitions.get_mut(&key.slot) else {
-            return;
-        };
-        let offsets = {
-            let Some(lane) = partition.lane(key) else {
-                return;
-            };
-            let mut records = partition.records(lane).take(events as usize);
-            let first = records.next().map_or(0, |record| record.offset);
-            (first, records.last().map_or(first, |record| record.offset))
-        };
-        let Some(lane) = partition.lane_mut(key) else {
-            return;
-        };
-        lane.machine.start(Span {
-            events,
-            first: offsets.0,
-            last: offsets.1,
-        });
-        lane.machine.failed_in_place(Failed {
-            due: When::Never,
-            failure: LastFailure {
-                at: clock::unix_millis(),
-                reason: "InvalidConfiguration".to_owned(),
-                status: None,
-                message: Some(error.to_string()),
-            },
-        });
-        if let Some(target) = self.targets.get(&lane.uid) {
-            target.refused(&partition.id, error, now);
-        }
-    }
-
-    fn wake_at(&mut self, key: LaneKey, at: Instant) {
+    pub(super) fn wake_at(&mut self, key: LaneKey, at: Instant) {
         let Some(lane) = self.lane_mut(key) else {
             return;
         };
@@ -384,28 +302,9 @@ impl<P> Shard<P> {
         }
     }
 
-    fn wake_partition(&mut self, slot: u32, now: Instant) {
+    pub(super) fn wake_partition(&mut self, slot: u32, now: Instant) {
         if let Some(partition) = self.partitions.get_mut(&slot) {
             self.restless.extend(partition.grow_restless(now));
         }
     }
-}
-
-/// A failed attempt as the lane's machine keeps it.
-fn failed(wait: Wait, attempt: &Attempt, now: Instant) -> Failed {
-    let at = clock::unix_millis();
-    let due = match wait {
-        Wait::For(wait) => {
-            let millis = i64::try_from(wait.as_millis()).unwrap_or(i64::MAX);
-            When::At(now + wait, at.saturating_add(millis))
-        }
-        Wait::Never => When::Never,
-    };
-    let failure = LastFailure {
-        at,
-        reason: attempt.reason.as_str().to_owned(),
-        status: attempt.status,
-        message: attempt.detail.clone(),
-    };
-    Failed { due, failure }
 }

@@ -9,7 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::Source;
+use parcelhook_crds::lane::{LaneRow, NotBefore};
 
+use super::recovering::Recovering;
 use super::request::{Destination, Sent};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
@@ -30,6 +32,8 @@ pub struct Target<P> {
     pub prepared: Result<Rc<P>, PrepareError>,
     /// Whether the lanes must still be told of this version.
     pub is_new: bool,
+    /// How many of its lanes may drain at once.
+    pub recovering: Recovering,
     filters: Vec<(String, Option<Rc<Filter>>)>,
     counters: TargetCounters,
     last_attempts: VecDeque<AttemptLine>,
@@ -43,6 +47,7 @@ impl<P> Target<P> {
             of,
             prepared: prepared.map(Rc::new),
             is_new: true,
+            recovering: Recovering::default(),
             counters: TargetCounters::default(),
             last_attempts: VecDeque::new(),
         }
@@ -148,6 +153,34 @@ impl<P> Target<P> {
             next_attempt: None,
         };
         self.log_transition(self.of.shared.failed(lane, failure, now));
+    }
+
+    /// A lane was taken over that had failed: STATE is what it was.
+    pub fn inherited(&self, lane: &PartitionId, row: &LaneRow, now: Instant) {
+        let Some(failure) = row.last_failure.as_ref().filter(|_| row.attempts > 0) else {
+            return;
+        };
+        let shown = Failure {
+            at: failure.at,
+            reason: Reason::from_word(&failure.reason),
+            status: failure.status,
+            message: failure.message.clone(),
+        };
+        let failure = LaneFailure {
+            throttled: shown.reason == Reason::Throttled,
+            shown,
+            next_attempt: match row.not_before {
+                NotBefore::At(at) => Some(at),
+                NotBefore::Never => None,
+            },
+        };
+        self.log_transition(self.of.shared.failed(lane, failure, now));
+    }
+
+    /// A lane has delivered all that it had parked and is live again.
+    pub fn lane_recovered(&self, lane: &PartitionId) {
+        let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
+        tracing::info!(event = "lane.recovered", %namespace, target = %name, %lane, "lane is live again");
     }
 
     /// The lane is no longer this worker's.

@@ -12,9 +12,18 @@
 //! This file owns the words that shards, producer and reader use with each other. What a lane does
 //! with them is decided in [`crate::lane`].
 
+pub mod bucket;
+pub mod dead_letter;
+pub mod format;
+pub mod produce;
+pub mod reader;
+pub mod topics;
+
 use std::sync::Arc;
 
 use parcelhook_crds::lane::{Incarnation, LaneName, LaneRow, ParkReason, RowKey, Terminator};
+
+pub use topics::Names;
 
 use crate::source::record::Record;
 use crate::source::{PartitionId, TopicId};
@@ -115,6 +124,8 @@ pub struct SourceOffset(pub i64);
 pub enum Order {
     /// Park events.
     Park(Box<Run>),
+    /// Park the place of one event that was refused as too large: the run holds it alone.
+    ParkReference(Box<Run>),
     /// Write a lane's row; none says that it is live again.
     Row(RowKey, Option<Box<LaneRow>>),
     /// Write an epoch's terminator; none takes it away.
@@ -166,7 +177,8 @@ pub struct DrainKey {
 #[derive(Clone, Debug)]
 pub enum Scan {
     /// Read the lane's records from an offset of its bucket, or from the start of the log when that is
-    /// later. At most `room` bytes are sent before the lane asks for more.
+    /// later. At most `room` bytes ([`ParkedRun::size`]) are sent before the lane asks for more, and
+    /// the rest of the last record, which may be larger than what was left.
     Begin {
         /// Who reads.
         key: DrainKey,
@@ -212,7 +224,9 @@ pub enum Read {
         /// Every record of the lane below this offset of the bucket has been sent.
         scanned_to: i64,
     },
-    /// The bucket's log begins later than the lane asked for: retention, or loss.
+    /// The bucket's log begins later than the lane asked for: retention, or loss. Or it begins
+    /// earlier and ends before what the lane asked for: its tail was lost, or it is another log, and
+    /// all of it is read again. Either way the lane's records from `log_start` on follow.
     Cut {
         /// Who reads.
         key: DrainKey,
@@ -257,11 +271,12 @@ pub enum ParkedBody {
 }
 
 impl ParkedRun {
-    /// Bytes it holds in memory.
+    /// Bytes it holds in memory, and what it counts against a lane's room: never 0.
     pub fn size(&self) -> usize {
-        match &self.body {
+        let events = match &self.body {
             ParkedBody::Events(events) => events.iter().map(Record::cost).sum(),
             ParkedBody::Reference => 0,
-        }
+        };
+        size_of::<Self>() + events
     }
 }

@@ -1,12 +1,15 @@
 //! The whole worker: what is started, in which order, and how it ends.
 //!
 //! ```text
-//!   start   targets ─▶ admin port ─▶ shards ─▶ consumer thread ─▶ supervisor (targets, then topics)
+//!   start   targets ─▶ admin port ─▶ own topics ─▶ producer, reader, tail ─▶ shards ─▶ consumer thread
+//!           ─▶ supervisor (targets, then topics)
 //!   stop    consumer (lets go, commits) ─▶ shards (their inboxes close) ─▶ everything else
 //! ```
 //!
 //! Owns the order and the handles. What the parts do is theirs.
 
+mod outlet;
+mod own_topics;
 mod reporter;
 mod supervisor;
 
@@ -22,14 +25,28 @@ use crate::clock;
 use crate::config::Config;
 use crate::delivery::Client;
 use crate::delivery::egress::Policy;
-use crate::lane::driver::{Driver, REQUESTS, Request};
+use crate::lane::driver::{Driver, Mail, REQUESTS, Request};
+use crate::lane::surroundings::Surroundings;
+use crate::park::Names;
+use crate::park::produce::{Producer, ProducerConfig, ProducerError};
+use crate::park::reader::{self, BucketEnds, ReaderConfig, ReaderError, ReaderHandle};
+use crate::park::topics::{Internal, TopicsError};
 use crate::source::{
     SHARD_INBOX_MESSAGES, ShardMessage, SourceConfig, SourceError, SourceHandle, SourceThread,
 };
+use crate::state::tail::{self, TailConfig};
 use crate::targets::{Directory, OpenError, Place, Snapshot, compile::Rules};
 
+use outlet::ShardOutlet;
+use reporter::LateReporter;
 pub use reporter::Reporter;
 use supervisor::Supervisor;
+
+/// Orders that a shard may have open with the producer.
+const ORDERS_OPEN: usize = 4_096;
+
+/// Answers of the tail and of the reader that may wait for a shard.
+const ANSWERS: usize = 256;
 
 /// What is left of the shutdown's time for shards and admin port once the partitions were let go.
 const AFTER_LETTING_GO: Duration = Duration::from_millis(500);
@@ -46,6 +63,15 @@ pub enum StartError {
     /// Kafka's client.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// The worker's own topics.
+    #[error(transparent)]
+    Topics(#[from] TopicsError),
+    /// Kafka's producer.
+    #[error(transparent)]
+    Producer(#[from] ProducerError),
+    /// The reader of the retry topic.
+    #[error(transparent)]
+    Reader(#[from] ReaderError),
     /// A thread.
     #[error(transparent)]
     Thread(#[from] ThreadError),
@@ -57,6 +83,8 @@ pub struct Worker {
     background: Background,
     source: SourceHandle,
     reporter: Reporter,
+    producer: Producer,
+    reader: ReaderHandle,
     admin: SocketAddr,
     grace: Duration,
 }
@@ -69,26 +97,32 @@ impl Worker {
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let background = Background::new();
         let group = config.worker_group.clone();
-        let (directory, first) = Directory::open(Place::from(config), &group, Rules)?;
+        let rules = Rules::new(Names::new(&config.prefix));
+        let (directory, first) = Directory::open(Place::from(config), &group, rules)?;
         let admin = Admin::bind(config.admin_listen)?;
-        let (inboxes, shards) = start_shards(config, &background)?;
-        let (source, consumer) = crate::source::prepare(source_config(config), inboxes)?;
+        let address = admin.address();
+        let reporter = LateReporter::default();
+        admin.serve(&background, reporter.clone(), background.stopping())?;
+        let internal = own_topics::settled(config).await?;
+        let started = start_shards(config, &background, &internal)?;
+        let (source, consumer) = crate::source::prepare(source_config(config), started.inboxes)?;
         start_consumer(&background, consumer)?;
         let (snapshots, applied) = start_targets(&background, directory, first);
-        let supervisor = Supervisor::new(config, shards.clone(), source.clone());
-        let reporter = Reporter::new(
-            shards,
+        let supervisor = Supervisor::new(config, started.shards.clone(), source.clone());
+        let now_known = Reporter::new(
+            started.shards,
             source.clone(),
             snapshots.clone(),
             applied.subscribe(),
         );
+        reporter.is(now_known.clone());
         background.spawn("supervisor", supervisor.run(snapshots, applied));
-        let address = admin.address();
-        admin.serve(&background, reporter.clone(), background.stopping())?;
         Ok(Self {
             background,
             source,
-            reporter,
+            reporter: now_known,
+            producer: started.producer,
+            reader: started.reader,
             admin: address,
             grace: config.shutdown_grace,
         })
@@ -114,37 +148,130 @@ impl Worker {
     pub async fn stop(self) -> Leftover {
         let deadline: Instant = clock::now() + self.grace;
         self.source.shut_down(deadline).await;
+        let rest = deadline.max(clock::now() + AFTER_LETTING_GO);
+        self.producer.shut_down(rest).await;
+        self.reader.shut_down(rest).await;
         let Self {
             background,
             source,
             reporter,
+            reader,
             ..
         } = self;
-        drop((source, reporter));
-        let rest = deadline.max(clock::now() + AFTER_LETTING_GO);
+        drop((source, reporter, reader));
         background.shutdown(rest).await
     }
 }
 
 type Shards = Arc<[mpsc::Sender<Request>]>;
 
-/// Starts one thread a shard, each with a runtime and an HTTP client of its own.
+/// The shards, and what they reach the worker's own topics by.
+struct Started {
+    inboxes: Vec<mpsc::Sender<ShardMessage>>,
+    shards: Shards,
+    producer: Producer,
+    reader: ReaderHandle,
+}
+
+/// Starts the producer, the reader, the tail, and one thread a shard with a runtime and an HTTP client
+/// of its own.
 fn start_shards(
     config: &Config,
     background: &Background,
-) -> Result<(Vec<mpsc::Sender<ShardMessage>>, Shards), ThreadError> {
-    let (mut inboxes, mut requests) = (Vec::new(), Vec::new());
-    for _ in 0..config.shards.get() {
-        let (inbox, messages) = mpsc::channel(SHARD_INBOX_MESSAGES);
-        let (request, asked) = mpsc::channel(REQUESTS);
+    internal: &Internal,
+) -> Result<Started, StartError> {
+    let count = config.shards.get();
+    let (inboxes, messages) = channels(count, SHARD_INBOX_MESSAGES);
+    let (requests, asked) = channels(count, REQUESTS);
+    let (answers, produced) = channels(count, ORDERS_OPEN);
+    let (tells, told) = channels(count, ANSWERS);
+    let (reads, read) = channels(count, ANSWERS);
+    let producer = Producer::new(producer_config(config, internal), answers)?;
+    let (reader, reader_thread) = reader::prepare(reader_config(config, internal), reads)?;
+    let (tail, tail_thread) = tail::prepare(tail_config(config, internal), tells)?;
+    background.thread("retry-reader", move || reader_thread.run())?;
+    background.thread("lanes-tail", move || tail_thread.run())?;
+    let shards: Shards = requests.into();
+    let mail = messages
+        .into_iter()
+        .zip(asked)
+        .zip(produced)
+        .zip(told)
+        .zip(read);
+    for (shard, ((((inbox, requests), produced), told), read)) in (0_u32..).zip(mail) {
+        let mail = Mail {
+            inbox,
+            requests,
+            produced,
+            told,
+            read,
+        };
+        let outlet = ShardOutlet {
+            shard,
+            producer: producer.clone(),
+            reader: reader.clone(),
+            tail: tail.clone(),
+            shards: shards.clone(),
+        };
+        let around = surroundings(config, internal, shard, reader.ends());
         let policy = Policy::new(config.egress_allow.clone());
         background.runtime("shard", move || {
-            Driver::new(Client::new(policy)).run(messages, asked)
+            Driver::new(Client::new(policy), outlet, around).run(mail)
         })?;
-        inboxes.push(inbox);
-        requests.push(request);
     }
-    Ok((inboxes, requests.into()))
+    Ok(Started {
+        inboxes,
+        shards,
+        producer,
+        reader,
+    })
+}
+
+fn channels<T>(count: usize, capacity: usize) -> (Vec<mpsc::Sender<T>>, Vec<mpsc::Receiver<T>>) {
+    (0..count).map(|_| mpsc::channel(capacity)).unzip()
+}
+
+fn surroundings(
+    config: &Config,
+    internal: &Internal,
+    shard: u32,
+    ends: &BucketEnds,
+) -> Surroundings {
+    Surroundings {
+        shard,
+        group: config.consumer_group(),
+        buckets: internal.retry_buckets,
+        ends: ends.clone(),
+        retention: internal.retry_retention.unwrap_or(Duration::MAX),
+        budget_bytes: config.byte_budget as u64,
+    }
+}
+
+fn producer_config(config: &Config, internal: &Internal) -> ProducerConfig {
+    ProducerConfig {
+        client: config.kafka_client_properties(),
+        names: Names::new(&config.prefix),
+        lanes_partitions: internal.lanes_partitions,
+        largest_record_bytes: internal.largest_record_bytes,
+    }
+}
+
+fn reader_config(config: &Config, internal: &Internal) -> ReaderConfig {
+    ReaderConfig {
+        client: config.kafka_client_properties(),
+        group: format!("{}.retry-reader", config.consumer_group()),
+        topic: Names::new(&config.prefix).retry().into(),
+        buckets: internal.retry_buckets,
+    }
+}
+
+fn tail_config(config: &Config, internal: &Internal) -> TailConfig {
+    TailConfig {
+        client: config.kafka_client_properties(),
+        group: config.consumer_group(),
+        topic: Names::new(&config.prefix).lanes(),
+        partitions: internal.lanes_partitions,
+    }
 }
 
 fn start_consumer(background: &Background, consumer: SourceThread) -> Result<(), ThreadError> {

@@ -3,6 +3,7 @@
 //! Owns nothing but the ways to ask. It waits for the slowest; who asks sets the bound.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
@@ -70,6 +71,26 @@ impl admin::Reporter for Reporter {
             targets: self.targets().await,
             source: self.source.report().await.unwrap_or_default(),
             problems: self.snapshots.borrow().problems.clone(),
+        }
+    }
+}
+
+/// A reporter for those who ask before the worker has begun: it knows nothing then.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LateReporter(Arc<OnceLock<Reporter>>);
+
+impl LateReporter {
+    /// The worker has begun. Only the first counts.
+    pub(super) fn is(&self, reporter: Reporter) {
+        self.0.get_or_init(|| reporter);
+    }
+}
+
+impl admin::Reporter for LateReporter {
+    async fn report(&self) -> WorkerReport {
+        match self.0.get() {
+            Some(reporter) => reporter.report().await,
+            None => WorkerReport::default(),
         }
     }
 }

@@ -344,7 +344,7 @@ fn go_on(
     let (Some(loss), Some(partition)) = (start.lost, ownership.running().get(&slot)) else {
         return;
     };
-    let (id, note) = (partition.id.clone(), partition.note);
+    let (id, note) = (partition.id.clone(), ownership.note(slot));
     match loss.cause {
         LossCause::Retention => {
             ownership.count_loss(&id, loss);

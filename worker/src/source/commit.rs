@@ -2,17 +2,25 @@
 //!
 //! Pure. Owns which frontier of each live partition the group coordinator has acknowledged. A commit
 //! is built from the partitions that are live at that moment and never from an earlier commit, so a
-//! partition that was let go is not committed again. One commit is in flight at a time. Does not talk
-//! to the coordinator.
+//! partition that was let go is not committed again, and one that its shard has not claimed is not
+//! committed at all. One commit is in flight at a time. Does not talk to the coordinator.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use parcelhook_crds::lane::Epoch;
 use rdkafka::types::RDKafkaErrorCode;
+
+use super::claim::Standing;
 
 /// Least time between two commits: librdkafka finishes no assignment while one is outstanding, and a
 /// commit costs the coordinator a write whatever its size.
 pub(super) const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How long the group may be silent before an unchanged frontier is committed again, so that the
+/// worker knows that it still counts: three chances within the shortest lease, which is 8 s unless
+/// somebody shortened the session.
+const SILENCE: Duration = Duration::from_millis(2_500);
 
 /// What the coordinator says about one committed partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,21 +52,52 @@ pub(super) fn verdict(error: Option<RDKafkaErrorCode>) -> Verdict {
     }
 }
 
+/// A commit of one partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Commit {
+    /// Which partition.
+    pub(super) slot: u32,
+    /// Everything below it is done.
+    pub(super) offset: i64,
+    /// The ownership it is made under.
+    pub(super) epoch: Epoch,
+}
+
 /// The frontiers of the live partitions, by slot, as far as they are acknowledged.
 #[derive(Debug, Default)]
 pub(super) struct FrontierBook {
-    live: BTreeMap<u32, Option<i64>>,
-    in_flight: Option<BTreeMap<u32, i64>>,
+    live: BTreeMap<u32, Live>,
+    in_flight: Option<BTreeMap<u32, Commit>>,
     last_sent: Option<Instant>,
+    /// When the commit was sent that was acknowledged last.
     last_acked: Option<Instant>,
+    /// When the group last knew this member.
+    known_at: Option<Instant>,
+    /// The slot that was last committed only to be heard from.
+    repeated: Option<u32>,
     member_lost: bool,
+}
+
+#[derive(Debug, Default)]
+struct Live {
+    /// The offset in the group's commit; none when there is none that counts.
+    committed: Option<i64>,
+    /// The epoch in it, once it is ours.
+    acked: Option<Epoch>,
+    /// The epoch whose first commit its shard knows of.
+    told: Option<Epoch>,
 }
 
 impl FrontierBook {
     /// A partition is live. `committed` is the group's commit, none when there is none that counts:
-    /// then its first frontier is committed at once, moved or not.
+    /// then its first frontier is committed at once, moved or not. Nothing is before its shard has
+    /// claimed it.
     pub(super) fn begin(&mut self, slot: u32, committed: Option<i64>) {
-        self.live.insert(slot, committed);
+        let live = Live {
+            committed,
+            ..Live::default()
+        };
+        self.live.insert(slot, live);
     }
 
     /// A partition is let go: nothing of it is committed any more.
@@ -67,18 +106,29 @@ impl FrontierBook {
     }
 
     /// The group has given an assignment: its member is known again.
-    pub(super) fn rejoined(&mut self) {
+    pub(super) fn rejoined(&mut self, now: Instant) {
         self.member_lost = false;
+        self.known_at = Some(now);
     }
 
     /// The last acknowledged commit of a partition.
     pub(super) fn committed(&self, slot: u32) -> Option<i64> {
-        self.live.get(&slot).copied().flatten()
+        self.live.get(&slot)?.committed
     }
 
-    /// When the coordinator last acknowledged anything.
+    /// The epoch in a partition's commit, once it is one of this worker's.
+    pub(super) fn acked_epoch(&self, slot: u32) -> Option<Epoch> {
+        self.live.get(&slot)?.acked
+    }
+
+    /// When the commit was sent that the coordinator acknowledged last.
     pub(super) fn last_acked(&self) -> Option<Instant> {
         self.last_acked
+    }
+
+    /// Whether the coordinator has dropped this member and it has not joined again.
+    pub(super) fn is_member_lost(&self) -> bool {
+        self.member_lost
     }
 
     /// Whether an answer is awaited.
@@ -86,60 +136,62 @@ impl FrontierBook {
         self.in_flight.is_some()
     }
 
-    /// What to commit now, as (slot, offset); none when nothing moved, it is too early, or an answer
-    /// is still awaited. What is returned counts as in flight.
+    /// What to commit now; none when nothing moved, it is too early, or an answer is still awaited.
+    /// `standing` is none for a slot that is not claimed. What is returned counts as in flight.
     pub(super) fn due(
         &mut self,
         now: Instant,
-        frontier: impl Fn(u32) -> i64,
-    ) -> Option<Vec<(u32, i64)>> {
+        standing: impl Fn(u32) -> Option<Standing>,
+    ) -> Option<Vec<Commit>> {
         let early = self
             .last_sent
             .is_some_and(|sent| now.saturating_duration_since(sent) < COMMIT_INTERVAL);
         if early || self.in_flight.is_some() || self.member_lost {
             return None;
         }
-        let moved = self.moved(self.live.keys().copied(), frontier);
-        if moved.is_empty() {
+        let mut due = self.moved(self.live.keys().copied(), &standing);
+        if due.is_empty() {
+            due.extend(self.to_be_heard_from(now, standing));
+        }
+        if due.is_empty() {
             return None;
         }
-        self.sent(now, moved.clone());
-        Some(moved)
+        self.sent(now, due.clone());
+        Some(due)
     }
 
     /// A commit goes out: its answer is awaited.
-    pub(super) fn sent(&mut self, now: Instant, offsets: Vec<(u32, i64)>) {
+    pub(super) fn sent(&mut self, now: Instant, commits: Vec<Commit>) {
         self.last_sent = Some(now);
-        self.in_flight = Some(offsets.into_iter().collect());
+        let by_slot = commits.into_iter().map(|commit| (commit.slot, commit));
+        self.in_flight = Some(by_slot.collect());
     }
 
     /// What must still be committed of partitions that are about to be let go.
     pub(super) fn last_commit(
         &self,
         slots: &[u32],
-        frontier: impl Fn(u32) -> i64,
-    ) -> Vec<(u32, i64)> {
+        standing: impl Fn(u32) -> Option<Standing>,
+    ) -> Vec<Commit> {
         if self.member_lost {
             return Vec::new();
         }
-        self.moved(slots.iter().copied(), frontier)
+        self.moved(slots.iter().copied(), standing)
     }
 
     /// The coordinator answered the commit in flight, or it could not be sent. `verdict_of` says what
     /// became of each slot. Returns the gravest verdict.
-    pub(super) fn answered(
-        &mut self,
-        now: Instant,
-        verdict_of: impl Fn(u32) -> Verdict,
-    ) -> Verdict {
+    pub(super) fn answered(&mut self, verdict_of: impl Fn(u32) -> Verdict) -> Verdict {
         let sent = self.in_flight.take().unwrap_or_default();
         let mut gravest = Verdict::Acked;
-        for (slot, offset) in sent {
+        for (slot, commit) in sent {
             match verdict_of(slot) {
                 Verdict::Acked => {
-                    self.last_acked = Some(now);
-                    if let Some(committed) = self.live.get_mut(&slot) {
-                        *committed = Some(offset);
+                    self.last_acked = self.last_sent;
+                    self.known_at = self.known_at.max(self.last_sent);
+                    if let Some(live) = self.live.get_mut(&slot) {
+                        live.committed = Some(commit.offset);
+                        live.acked = Some(commit.epoch);
                     }
                 }
                 Verdict::Retry if gravest == Verdict::Acked => gravest = Verdict::Retry,
@@ -153,220 +205,70 @@ impl FrontierBook {
         gravest
     }
 
+    /// What a shard wants to know of its slot: the first commit under an epoch, or the one that it
+    /// waits for. `arrived` tells whether an offset is the awaited one.
+    pub(super) fn news(
+        &mut self,
+        slot: u32,
+        arrived: impl FnOnce(i64) -> bool,
+    ) -> Option<(Epoch, i64)> {
+        let live = self.live.get_mut(&slot)?;
+        let (epoch, offset) = (live.acked?, live.committed?);
+        // Asked in any case: one message answers both.
+        let awaited = arrived(offset);
+        let first = live.told.replace(epoch) != Some(epoch);
+        (first || awaited).then_some((epoch, offset))
+    }
+
     fn moved(
         &self,
         slots: impl Iterator<Item = u32>,
-        frontier: impl Fn(u32) -> i64,
-    ) -> Vec<(u32, i64)> {
+        standing: impl Fn(u32) -> Option<Standing>,
+    ) -> Vec<Commit> {
         slots
             .filter_map(|slot| {
-                let committed = self.live.get(&slot)?;
-                let frontier = frontier(slot);
-                let moved = committed.is_none_or(|committed| frontier > committed);
-                moved.then_some((slot, frontier))
+                let live = self.live.get(&slot)?;
+                let standing = standing(slot)?;
+                let moved = live
+                    .committed
+                    .is_none_or(|committed| standing.frontier > committed);
+                let renamed = standing.now && live.acked != Some(standing.epoch);
+                (moved || renamed).then_some(commit_of(slot, standing))
             })
             .collect()
+    }
+
+    /// When the group has not been heard from for a while: one partition's frontier as it is, another
+    /// one each time, because the coordinator may refuse one for ever (its topic is gone).
+    fn to_be_heard_from(
+        &mut self,
+        now: Instant,
+        standing: impl Fn(u32) -> Option<Standing>,
+    ) -> Option<Commit> {
+        let recent = self
+            .known_at
+            .is_some_and(|known| now.saturating_duration_since(known) < SILENCE);
+        if recent {
+            return None;
+        }
+        let after = self.repeated.map_or(0, |slot| slot.saturating_add(1));
+        let slots = self.live.range(after..).chain(self.live.range(..after));
+        let commit = slots
+            .filter_map(|(slot, _)| Some(commit_of(*slot, standing(*slot)?)))
+            .next()?;
+        self.repeated = Some(commit.slot);
+        Some(commit)
+    }
+}
+
+fn commit_of(slot: u32, standing: Standing) -> Commit {
+    Commit {
+        slot,
+        offset: standing.frontier,
+        epoch: standing.epoch,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::clock;
-
-    #[test]
-    fn every_commit_error_has_its_verdict() {
-        use RDKafkaErrorCode as Code;
-        let rows = [
-            (None, Verdict::Acked),
-            (Some(Code::NoError), Verdict::Acked),
-            (Some(Code::RebalanceInProgress), Verdict::Retry),
-            (Some(Code::IllegalGeneration), Verdict::Retry),
-            (Some(Code::NotCoordinator), Verdict::Retry),
-            (Some(Code::CoordinatorNotAvailable), Verdict::Retry),
-            (Some(Code::CoordinatorLoadInProgress), Verdict::Retry),
-            (Some(Code::WaitingForCoordinator), Verdict::Retry),
-            (Some(Code::RequestTimedOut), Verdict::Retry),
-            (Some(Code::OperationTimedOut), Verdict::Retry),
-            (Some(Code::BrokerTransportFailure), Verdict::Retry),
-            (Some(Code::GroupAuthorizationFailed), Verdict::Retry),
-            (Some(Code::UnknownTopicOrPartition), Verdict::Retry),
-            (Some(Code::UnknownMemberId), Verdict::MemberLost),
-            (Some(Code::AssignmentLost), Verdict::MemberLost),
-            (Some(Code::FencedInstanceId), Verdict::Fenced),
-            (Some(Code::Fatal), Verdict::Fenced),
-        ];
-        for (error, expected) in rows {
-            assert_eq!(verdict(error), expected, "{error:?}");
-        }
-    }
-
-    #[test]
-    fn a_new_partition_is_committed_before_it_moves() {
-        let mut book = FrontierBook::default();
-        book.begin(1, None);
-        book.begin(2, Some(5));
-        assert_eq!(book.due(clock::now(), |_| 5), Some(vec![(1, 5)]));
-    }
-
-    #[test]
-    fn one_commit_is_in_flight_and_commits_keep_their_distance() {
-        let mut book = FrontierBook::default();
-        let start = clock::now();
-        book.begin(1, None);
-        assert!(book.due(start, |_| 1).is_some());
-        assert_eq!(book.due(start + COMMIT_INTERVAL * 9, |_| 2), None);
-        assert_eq!(book.answered(start, |_| Verdict::Acked), Verdict::Acked);
-        assert_eq!(book.due(start + COMMIT_INTERVAL / 2, |_| 2), None);
-        assert_eq!(book.due(start + COMMIT_INTERVAL, |_| 2), Some(vec![(1, 2)]));
-    }
-
-    #[test]
-    fn a_failed_commit_is_built_anew_from_what_is_live() {
-        let mut book = FrontierBook::default();
-        let start = clock::now();
-        book.begin(1, Some(0));
-        book.begin(2, Some(0));
-        assert_eq!(book.due(start, |_| 3), Some(vec![(1, 3), (2, 3)]));
-        book.end(1);
-        assert_eq!(book.answered(start, |_| Verdict::Retry), Verdict::Retry);
-        assert_eq!(book.due(start + COMMIT_INTERVAL, |_| 4), Some(vec![(2, 4)]));
-    }
-
-    #[test]
-    fn a_member_that_is_lost_commits_nothing_until_it_has_rejoined() {
-        let mut book = FrontierBook::default();
-        let start = clock::now();
-        book.begin(1, Some(0));
-        assert!(book.due(start, |_| 3).is_some());
-        let answer = book.answered(start, |_| Verdict::MemberLost);
-        assert_eq!(answer, Verdict::MemberLost);
-        assert_eq!(book.due(start + COMMIT_INTERVAL, |_| 4), None);
-        assert_eq!(book.last_commit(&[1], |_| 4), []);
-        book.rejoined();
-        assert!(book.due(start + COMMIT_INTERVAL, |_| 4).is_some());
-    }
-
-    #[derive(Clone, Debug)]
-    enum Step {
-        Assign(u32),
-        Raise(u32, i64),
-        Tick(u64),
-        Answer(Vec<u8>, bool),
-        Revoke(u32, bool),
-        Rejoin,
-    }
-
-    fn steps() -> impl Strategy<Value = Vec<Step>> {
-        let step = prop_oneof![
-            (0..4u32).prop_map(Step::Assign),
-            (0..4u32, 1..9i64).prop_map(|(partition, by)| Step::Raise(partition, by)),
-            (0..200u64).prop_map(Step::Tick),
-            (prop::collection::vec(0..4u8, 4), any::<bool>())
-                .prop_map(|(verdicts, applied)| Step::Answer(verdicts, applied)),
-            (0..4u32, any::<bool>()).prop_map(|(partition, lost)| Step::Revoke(partition, lost)),
-            Just(Step::Rejoin),
-        ];
-        prop::collection::vec(step, 1..80)
-    }
-
-    /// A coordinator and the shards' frontiers, by partition; slots are made anew at each assignment.
-    #[derive(Default)]
-    struct World {
-        slot_of: BTreeMap<u32, u32>,
-        next_slot: u32,
-        frontiers: BTreeMap<u32, i64>,
-        stored: BTreeMap<u32, i64>,
-        sent: Vec<(u32, i64)>,
-    }
-
-    impl World {
-        fn frontier(&self, slot: u32) -> i64 {
-            self.frontiers[&self.partition(slot).expect("only live slots are committed")]
-        }
-
-        fn partition(&self, slot: u32) -> Option<u32> {
-            self.slot_of
-                .iter()
-                .find_map(|(partition, live)| (*live == slot).then_some(*partition))
-        }
-
-        fn store(&mut self, partition: u32, offset: i64) {
-            assert!(offset <= self.frontiers[&partition], "above the frontier");
-            let before = self.stored.insert(partition, offset);
-            assert!(before.is_none_or(|before| before <= offset), "regressed");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_the_order_commits_never_pass_the_frontier_nor_regress_nor_outlive_ownership(
-            steps in steps()
-        ) {
-            let mut now = clock::now();
-            let mut world = World::default();
-            let mut book = FrontierBook::default();
-            for step in steps {
-                match step {
-                    Step::Assign(partition) if !world.slot_of.contains_key(&partition) => {
-                        let slot = world.next_slot;
-                        world.next_slot += 1;
-                        let start = world.stored.get(&partition).copied();
-                        world.frontiers.insert(partition, start.unwrap_or(0));
-                        world.slot_of.insert(partition, slot);
-                        book.begin(slot, start);
-                    }
-                    Step::Raise(partition, by) if world.slot_of.contains_key(&partition) => {
-                        *world.frontiers.entry(partition).or_default() += by;
-                    }
-                    Step::Tick(millis) => {
-                        now += Duration::from_millis(millis);
-                        if let Some(commit) = book.due(now, |slot| world.frontier(slot)) {
-                            prop_assert!(world.sent.is_empty(), "two in flight");
-                            world.sent = commit;
-                        }
-                    }
-                    // A commit may be applied although its answer says otherwise.
-                    Step::Answer(verdicts, applied) if book.is_in_flight() => {
-                        let verdict_of = |slot: u32| match verdicts[slot as usize % 4] {
-                            0 => Verdict::Retry,
-                            1 if slot.is_multiple_of(7) => Verdict::MemberLost,
-                            _ => Verdict::Acked,
-                        };
-                        for (slot, offset) in std::mem::take(&mut world.sent) {
-                            if let Some(partition) = world.partition(slot)
-                                && (applied || verdict_of(slot) == Verdict::Acked)
-                            {
-                                world.store(partition, offset);
-                            }
-                        }
-                        let _ = book.answered(now, verdict_of);
-                    }
-                    Step::Revoke(partition, lost) if world.slot_of.contains_key(&partition) => {
-                        let slot = world.slot_of[&partition];
-                        // The one in flight is answered before the last commit goes out.
-                        if !lost {
-                            for (slot, offset) in std::mem::take(&mut world.sent) {
-                                if let Some(partition) = world.partition(slot) {
-                                    world.store(partition, offset);
-                                }
-                            }
-                            let _ = book.answered(now, |_| Verdict::Acked);
-                            for (_, offset) in
-                                book.last_commit(&[slot], |slot| world.frontier(slot))
-                            {
-                                world.store(partition, offset);
-                            }
-                        }
-                        book.end(slot);
-                        world.slot_of.remove(&partition);
-                    }
-                    Step::Rejoin => book.rejoined(),
-                    Step::Assign(_) | Step::Raise(..) | Step::Answer(..) | Step::Revoke(..) => {}
-                }
-            }
-        }
-    }
-}
+#[path = "commit_tests.rs"]
+mod tests;

@@ -269,7 +269,7 @@ unsafe fn topic_id(uuid: *const sys::rd_kafka_Uuid_t) -> Option<TopicId> {
 }
 
 /// The end of the log as the last fetch reported it: asks nobody. None before the first fetch.
-pub(super) fn cached_log_end<C: ConsumerContext>(
+pub(crate) fn cached_log_end<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,
     topic: &str,
     partition: i32,
@@ -313,15 +313,16 @@ pub(super) fn metadata(list: &TopicPartitionList) -> Vec<String> {
 /// The headers of a record, in order: name, and value unless it is null. Kafka's protocol demands
 /// UTF-8 names; one that is not appears as U+FFFD, where rdkafka's own accessor would panic and one
 /// bad record would stop its partition for ever.
-#[derive(Clone)]
-pub(super) struct RecordHeaders<'a> {
+#[derive(Clone, Debug)]
+pub struct RecordHeaders<'a> {
     headers: *const sys::rd_kafka_headers_t,
     next: usize,
     message: PhantomData<&'a BorrowedMessage<'a>>,
 }
 
 impl<'a> RecordHeaders<'a> {
-    pub(super) fn of(message: &'a BorrowedMessage<'_>) -> Self {
+    /// The headers of a message.
+    pub fn of(message: &'a BorrowedMessage<'_>) -> Self {
         let mut headers = std::ptr::null_mut();
         // SAFETY: the message is valid while it is borrowed; the headers belong to it.
         let error = unsafe { sys::rd_kafka_message_headers(message.ptr(), &raw mut headers) };

@@ -12,8 +12,12 @@ use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 use std::time::Instant;
 
+use parcelhook_crds::lane::Epoch;
 use uuid::Uuid;
 
+use super::claim::{Claim, Claims, Standing};
+use super::lease::Lease;
+use super::note::Revision;
 use super::record::Record;
 use super::topics::TopicId;
 
@@ -56,6 +60,16 @@ pub enum ShardMessage {
         /// The next offset that may come.
         position: i64,
     },
+    /// The first commit under this epoch was acknowledged, or the one that was asked for with
+    /// [`Progress::tell_committed_from`].
+    Committed {
+        /// The partition's slot.
+        slot: u32,
+        /// The epoch in the group's commit.
+        epoch: Epoch,
+        /// The offset in the group's commit.
+        offset: i64,
+    },
     /// These partitions go to another worker, or the worker ends.
     Revoked(Revoked),
     /// These partitions are gone already: drop everything of them at once.
@@ -74,12 +88,16 @@ pub struct Assigned {
     pub partition: PartitionId,
     /// The topic's id, when the cluster tells it.
     pub topic_id: Option<TopicId>,
+    /// The epoch in the group's commit: lane rows of this epoch count. None without a commit of ours.
+    pub epoch: Option<Epoch>,
+    /// The configuration in the group's commit. It is handed on in every commit.
+    pub cfg: Option<Revision>,
     /// The first offset that may come.
     pub start: i64,
     /// Targets (by uid) whose first event is not `start` but a later offset: the partition is new to
     /// the group and another target starts earlier. Empty for a partition that has a commit.
     pub lane_starts: Vec<(Uuid, i64)>,
-    /// Frontier and bytes, shared with the consumer thread.
+    /// Frontier, claim and bytes, shared with the consumer thread.
     pub progress: Arc<Progress>,
 }
 
@@ -94,28 +112,68 @@ pub struct Revoked {
     pub done: SyncSender<()>,
 }
 
-/// What both sides know about one ownership of one partition. The shard raises the frontier and
-/// releases bytes, the consumer thread reads the frontier and adds bytes. When the last holder drops
-/// it, bytes that were never released go back to the budget.
+/// What both sides know about one ownership of one partition. The shard claims the partition, raises
+/// the frontier and releases bytes; the consumer thread commits the frontier once it is claimed, and
+/// adds bytes. When the last holder drops it, bytes that were never released go back to the budget.
 #[derive(Debug)]
 pub struct Progress {
     frontier: AtomicI64,
+    claims: Claims,
+    lease: Arc<Lease>,
     in_flight_bytes: AtomicI64,
+    paused: AtomicBool,
     worker: Arc<WorkerBytes>,
 }
 
 impl Progress {
-    pub(super) fn new(start: i64, worker: Arc<WorkerBytes>) -> Self {
+    pub(super) fn new(start: i64, worker: Arc<WorkerBytes>, lease: Arc<Lease>) -> Self {
         Self {
             frontier: AtomicI64::new(start),
+            claims: Claims::default(),
+            lease,
             in_flight_bytes: AtomicI64::new(0),
+            paused: AtomicBool::new(false),
             worker,
         }
     }
 
-    /// A progress that belongs to no consumer, for tests of what a shard does with it.
+    /// A progress that belongs to no consumer, for tests of what a shard does with it. Its lease does
+    /// not end.
     pub fn detached(start: i64) -> Self {
-        Self::new(start, Arc::default())
+        Self::new(start, Arc::default(), Arc::new(Lease::endless()))
+    }
+
+    /// The partition is owned under this epoch: commits begin, and carry it. Before this nothing of
+    /// the partition is committed, also not when it is let go. May be called again with a later
+    /// epoch. [`ShardMessage::Committed`] follows when the first commit under the epoch is
+    /// acknowledged.
+    pub fn own(&self, epoch: Epoch, claim: Claim) {
+        self.claims.claim(epoch, claim);
+    }
+
+    /// Asks for one [`ShardMessage::Committed`] as soon as a commit at or above `offset` is
+    /// acknowledged under the owner's epoch; it comes soon when that is so already. Of several
+    /// questions the lowest is answered: ask again for the others.
+    pub fn tell_committed_from(&self, offset: i64) {
+        self.claims.wait_for(offset);
+    }
+
+    /// Whether attempts may begin: the same for all partitions of the worker.
+    pub fn lease(&self) -> &Lease {
+        &self.lease
+    }
+
+    /// What may be committed; none before [`Progress::own`].
+    pub(super) fn standing(&self) -> Option<Standing> {
+        // The frontier is read before the claim: one that rests on rows of a new epoch is never
+        // committed under the old one.
+        let frontier = self.frontier();
+        self.claims.standing(frontier)
+    }
+
+    /// Whether the shard waits for a commit at this offset or below; it waits no more then.
+    pub(super) fn arrived(&self, committed: i64) -> bool {
+        self.claims.arrived(committed)
     }
 
     /// Everything below `frontier` may be committed. Never goes back: a lower value changes nothing.
@@ -138,6 +196,21 @@ impl Progress {
     /// Bytes that were handed over and not released.
     pub fn in_flight_bytes(&self) -> i64 {
         self.in_flight_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes in flight of the whole worker.
+    pub fn worker_bytes(&self) -> u64 {
+        u64::try_from(self.worker.total()).unwrap_or(0)
+    }
+
+    /// Whether reading is paused until some of its bytes are released.
+    pub fn is_paused(&self) -> bool {
+        self.paused.load(Ordering::Relaxed)
+    }
+
+    /// Reading is paused, or goes on. The consumer thread tells.
+    pub(crate) fn set_paused(&self, paused: bool) {
+        self.paused.store(paused, Ordering::Relaxed);
     }
 
     /// Counts bytes as in flight. The consumer thread does this as it hands records over.
@@ -224,8 +297,9 @@ mod tests {
     #[test]
     fn bytes_of_a_dropped_partition_go_back_to_the_budget() {
         let worker = Arc::new(WorkerBytes::default());
-        let kept = Progress::new(0, worker.clone());
-        let dropped = Progress::new(0, worker.clone());
+        let lease = Arc::new(Lease::endless());
+        let kept = Progress::new(0, worker.clone(), lease.clone());
+        let dropped = Progress::new(0, worker.clone(), lease);
         kept.charge(10);
         dropped.charge(100);
         dropped.release(30);
@@ -236,7 +310,7 @@ mod tests {
     #[test]
     fn a_release_wakes_the_consumer_thread_that_waits_for_room() {
         let worker = Arc::new(WorkerBytes::default());
-        let progress = Arc::new(Progress::new(0, worker.clone()));
+        let progress = Arc::new(Progress::new(0, worker.clone(), Arc::new(Lease::endless())));
         progress.charge(100);
         let waiter = std::thread::scope(|scope| {
             let waiter = scope.spawn(|| {

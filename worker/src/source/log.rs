@@ -17,13 +17,13 @@ const QUIET: Duration = Duration::from_secs(30);
 
 /// Writes librdkafka's lines to our log.
 #[derive(Debug, Default)]
-pub(super) struct Journal {
+pub(crate) struct Journal {
     seen: Mutex<BTreeMap<String, (Instant, u64)>>,
 }
 
 impl Journal {
     /// A line of librdkafka's log. Its levels shout: what it retries by itself is no error of ours.
-    pub(super) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", facility, "{message}");
@@ -45,7 +45,7 @@ impl Journal {
     }
 
     /// An error that librdkafka tells the application.
-    pub(super) fn error(&self, now: Instant, error: &KafkaError, reason: &str) {
+    pub(crate) fn error(&self, now: Instant, error: &KafkaError, reason: &str) {
         if let Some(times) = self.worth_a_line(now, &error.to_string()) {
             tracing::warn!(target: "librdkafka", %error, times, "{reason}");
         }

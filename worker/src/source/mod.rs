@@ -7,12 +7,14 @@
 
 mod budget;
 mod care;
-mod client;
+pub mod claim;
+pub(crate) mod client;
 mod commit;
 mod ffi;
 pub mod inbox;
+pub mod lease;
 pub mod ledger;
-mod log;
+pub(crate) mod log;
 mod note;
 mod partitions;
 mod rebalance;
@@ -40,11 +42,18 @@ use tokio::sync::{oneshot, watch};
 
 use crate::report::SourceReport;
 
+pub use claim::{Claim, random_bits};
 pub use client::OWNED;
+pub use ffi::RecordHeaders;
+pub(crate) use ffi::cached_log_end;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
+pub use lease::Lease;
+pub(crate) use log::Journal;
+pub use note::Revision;
 pub use start::TopicDemand;
 pub use thread::SourceThread;
 pub use topics::{TopicId, create_missing_topics};
+pub(crate) use watchdog::{Sight, Watchdog};
 
 /// The time that a revoked partition has in all: attempts in flight, the last commit, everything.
 pub const LET_GO: Duration = Duration::from_secs(6);
@@ -113,7 +122,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    fn configuration(error: KafkaError) -> Self {
+    pub(crate) fn configuration(error: KafkaError) -> Self {
         Self::Configuration(
             if let KafkaError::ClientConfig(_, message, key, _) = error {
                 // The value may be a secret.
@@ -156,7 +165,8 @@ pub fn prepare(
     shards: Vec<Sender<ShardMessage>>,
 ) -> Result<(SourceHandle, SourceThread), SourceError> {
     let bytes = Arc::new(inbox::WorkerBytes::default());
-    let ownership = partitions::Ownership::new(shards, bytes.clone());
+    let lease = lease::Lease::new(client::session_timeout(&config));
+    let ownership = partitions::Ownership::new(shards, bytes.clone(), lease);
     let ownership = Arc::new(Mutex::new(ownership));
     let consumer = client::connect(&config, ownership.clone())?;
     let (commands, received) = mpsc::channel(COMMANDS);

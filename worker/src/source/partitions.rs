@@ -7,21 +7,24 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rdkafka::{Offset, TopicPartitionList};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::Sender;
 
 use super::budget::Usage;
-use super::commit::FrontierBook;
+use super::claim::Standing;
+use super::commit::{Commit, FrontierBook, Verdict};
 use super::inbox::{Assigned, PartitionId, Progress, ShardMessage, WorkerBytes};
+use super::lease::Lease;
 use super::note::CommitNote;
 use super::resolve::Resolved;
 use super::shards::Outboxes;
 use super::start::{Loss, TopicDemand};
 use super::take::{Batch, Place};
 use super::topics::TopicId;
+use crate::clock;
 use crate::report::SourceReport;
 
 /// Everything that a rebalance changes.
@@ -40,6 +43,9 @@ pub(super) struct Ownership {
     slots: FxHashMap<Arc<str>, Vec<Option<u32>>>,
     next_slot: u32,
     bytes: Arc<WorkerBytes>,
+    lease: Arc<Lease>,
+    /// When the commit in flight was sent, since boot.
+    sent_at: Duration,
 }
 
 /// A partition whose records go to a shard.
@@ -47,7 +53,7 @@ pub(super) struct Ownership {
 pub(super) struct Running {
     /// Which one.
     pub(super) id: PartitionId,
-    /// What its commits say.
+    /// What its commits say, but for the epoch: that is its predecessor's.
     pub(super) note: CommitNote,
     /// The next offset to be read.
     pub(super) next: i64,
@@ -68,7 +74,11 @@ impl Running {
 }
 
 impl Ownership {
-    pub(super) fn new(shards: Vec<Sender<ShardMessage>>, bytes: Arc<WorkerBytes>) -> Self {
+    pub(super) fn new(
+        shards: Vec<Sender<ShardMessage>>,
+        bytes: Arc<WorkerBytes>,
+        lease: Lease,
+    ) -> Self {
         Self {
             demands: BTreeMap::new(),
             book: FrontierBook::default(),
@@ -79,7 +89,15 @@ impl Ownership {
             slots: FxHashMap::default(),
             next_slot: 0,
             bytes,
+            lease: Arc::new(lease),
+            sent_at: Duration::ZERO,
         }
+    }
+
+    /// The group has given an assignment. It knew this member at `since_boot` or later.
+    pub(super) fn rejoined(&mut self, now: Instant, since_boot: Duration) {
+        self.book.rejoined(now);
+        self.lease.renew(since_boot);
     }
 
     /// A partition's start is known: gives it a slot and a shard, and tells the shard.
@@ -98,7 +116,11 @@ impl Ownership {
         let slot = self.next_slot;
         self.next_slot += 1;
         let shard = self.outboxes.place();
-        let progress = Arc::new(Progress::new(start.offset, self.bytes.clone()));
+        let progress = Arc::new(Progress::new(
+            start.offset,
+            self.bytes.clone(),
+            self.lease.clone(),
+        ));
         self.book.begin(slot, committed);
         self.set_slot(&id, Some(slot));
         tracing::info!(partition = %id, offset = start.offset, "partition assigned");
@@ -106,6 +128,8 @@ impl Ownership {
             slot,
             partition: id.clone(),
             topic_id: note.topic_id,
+            epoch: note.epoch,
+            cfg: note.cfg,
             start: start.offset,
             lane_starts: start.lane_starts,
             progress: progress.clone(),
@@ -261,42 +285,92 @@ impl Ownership {
         for slot in slots {
             if let Some(partition) = self.running.get_mut(slot) {
                 partition.paused = paused;
+                partition.progress.set_paused(paused);
                 changed.push(partition.id.clone());
             }
         }
         changed
     }
 
-    /// The frontier of a running slot.
-    pub(super) fn frontier(&self, slot: u32) -> i64 {
-        let partition = self.running.get(&slot);
-        partition.map_or(0, |partition| partition.progress.frontier())
+    /// What may be committed of a running slot; none before its shard has claimed it.
+    pub(super) fn standing(&self, slot: u32) -> Option<Standing> {
+        self.running.get(&slot)?.progress.standing()
     }
 
-    /// What is due to be committed now.
-    pub(super) fn due_commit(&mut self, now: Instant) -> Option<Vec<(u32, i64)>> {
+    /// What is due to be committed now. It counts as sent.
+    pub(super) fn due_commit(&mut self, now: Instant) -> Option<Vec<Commit>> {
         let running = &self.running;
-        let frontier = |slot: u32| {
-            let partition = running.get(&slot);
-            partition.map_or(0, |partition| partition.progress.frontier())
-        };
-        self.book.due(now, frontier)
+        let standing = |slot: u32| running.get(&slot)?.progress.standing();
+        let due = self.book.due(now, standing);
+        if due.is_some() {
+            self.sent_at = clock::since_boot();
+        }
+        due
+    }
+
+    /// A commit goes out that was not asked for by [`Self::due_commit`].
+    pub(super) fn sent(&mut self, now: Instant, commits: Vec<Commit>) {
+        self.book.sent(now, commits);
+        self.sent_at = clock::since_boot();
+    }
+
+    /// The commit in flight was answered. Returns the gravest verdict.
+    pub(super) fn answered(&mut self, verdict_of: impl Fn(u32) -> Verdict) -> Verdict {
+        let before = self.book.last_acked();
+        let verdict = self.book.answered(verdict_of);
+        if self.book.last_acked() != before {
+            // It was this member's turn when the commit arrived; nothing is known of now.
+            self.lease.renew(self.sent_at);
+        }
+        if self.book.is_member_lost() {
+            self.lease.end();
+        }
+        verdict
+    }
+
+    /// Tells shards of commits that they wait for.
+    pub(super) fn tell_committed(&mut self) {
+        for (slot, partition) in &self.running {
+            let arrived = |committed| partition.progress.arrived(committed);
+            if let Some((epoch, offset)) = self.book.news(*slot, arrived) {
+                let message = ShardMessage::Committed {
+                    slot: *slot,
+                    epoch,
+                    offset,
+                };
+                self.outboxes.say(partition.shard, message);
+            }
+        }
     }
 
     /// A commit as librdkafka wants it, with our note on every offset.
-    pub(super) fn commit_list(&self, offsets: &[(u32, i64)]) -> TopicPartitionList {
-        let mut list = TopicPartitionList::with_capacity(offsets.len());
-        for (slot, offset) in offsets {
-            let Some(partition) = self.running.get(slot) else {
+    pub(super) fn commit_list(&self, commits: &[Commit]) -> TopicPartitionList {
+        let mut list = TopicPartitionList::with_capacity(commits.len());
+        for commit in commits {
+            let Some(partition) = self.running.get(&commit.slot) else {
                 continue;
             };
             let mut element = list.add_partition(&partition.id.topic, partition.id.partition);
             // Frontiers are offsets, which can always be expressed.
-            if element.set_offset(Offset::Offset(*offset)).is_ok() {
-                element.set_metadata(partition.note.encode());
+            if element.set_offset(Offset::Offset(commit.offset)).is_ok() {
+                let note = CommitNote {
+                    epoch: Some(commit.epoch),
+                    ..partition.note
+                };
+                element.set_metadata(note.encode());
             }
         }
         list
+    }
+
+    /// What the group's commit of a running slot says, as far as it is known.
+    pub(super) fn note(&self, slot: u32) -> CommitNote {
+        let note = self.running.get(&slot).map(|partition| partition.note);
+        let note = note.unwrap_or_default();
+        CommitNote {
+            epoch: self.book.acked_epoch(slot).or(note.epoch),
+            ..note
+        }
     }
 
     /// Events that are gone without having been read: counted, and never silent.

@@ -22,6 +22,7 @@ use super::log::Journal;
 use super::partitions::Ownership;
 use super::resolve::{self, Wanted};
 use crate::clock;
+use crate::failpoint::{self, Failpoint};
 
 /// How long the cluster may take to answer where partitions start before they wait for it outside of
 /// the callback. The group's other members stand still meanwhile.
@@ -90,8 +91,9 @@ impl Context {
         {
             verdict = answered(&mut ownership, now, &answer);
         }
-        if let Some(offsets) = ownership.due_commit(now) {
-            let list = ownership.commit_list(&offsets);
+        ownership.tell_committed();
+        if let Some(commits) = ownership.due_commit(now) {
+            let list = ownership.commit_list(&commits);
             if let Err(error) = committer.send(consumer, &list) {
                 verdict = answered(&mut ownership, now, &CommitAnswer::refused(error));
             }
@@ -116,6 +118,7 @@ impl Context {
         let stop = deadline.checked_sub(LAST_COMMIT).unwrap_or(deadline);
         let grace = stop.checked_sub(ABORT).unwrap_or(stop);
         ownership.ask_back(&slots, grace, stop);
+        failpoint::reached(Failpoint::RevokeCallback);
         if let Some(committer) = self.committer().as_ref() {
             commit_last(&mut ownership, consumer, committer, &slots, deadline);
         }
@@ -123,11 +126,12 @@ impl Context {
     }
 
     fn assigned(&self, consumer: &GroupConsumer, partitions: &[PartitionId]) {
-        let deadline = clock::now() + RESOLVE_TIMEOUT;
+        let (now, since_boot) = (clock::now(), clock::since_boot());
+        let deadline = now + RESOLVE_TIMEOUT;
         let mut ownership = self.ownership();
         ownership.counters.joined = true;
         ownership.counters.rebalances += 1;
-        ownership.book.rejoined();
+        ownership.rejoined(now, since_boot);
         // The group does not give what it has given; if it did, the old ownership would be void.
         let stale = ownership.leave(partitions);
         ownership.lose(&stale);
@@ -258,14 +262,14 @@ fn commit_last(
         let _ = answered(ownership, clock::now(), &answer);
     }
     while !left().is_zero() {
-        let offsets = ownership
+        let commits = ownership
             .book
-            .last_commit(slots, |slot| ownership.frontier(slot));
-        if offsets.is_empty() {
+            .last_commit(slots, |slot| ownership.standing(slot));
+        if commits.is_empty() {
             return;
         }
-        let list = ownership.commit_list(&offsets);
-        ownership.book.sent(clock::now(), offsets);
+        let list = ownership.commit_list(&commits);
+        ownership.sent(clock::now(), commits);
         let answer = match committer.send(consumer, &list) {
             Ok(()) => committer.answer(left()),
             Err(error) => Some(CommitAnswer::refused(error)),
@@ -300,9 +304,7 @@ fn answered(ownership: &mut Ownership, now: Instant, answer: &CommitAnswer) -> V
             .and_then(|index| partitions.get(index))
             .and_then(|(_, error)| *error)
     };
-    let verdict = ownership
-        .book
-        .answered(now, |slot| commit::verdict(error_of(slot)));
+    let verdict = ownership.answered(|slot| commit::verdict(error_of(slot)));
     match verdict {
         Verdict::Acked => ownership.counters.commits_ok += 1,
         Verdict::Retry | Verdict::MemberLost | Verdict::Fenced => {

@@ -134,7 +134,9 @@ fn decided(
         .filter(|(offset, note)| *offset <= start.offset && note.topic_id == known.topic_id);
     Resolved {
         note: CommitNote {
+            epoch: known.commit.and_then(|(_, note)| note.epoch),
             topic_id: known.topic_id,
+            cfg: known.commit.and_then(|(_, note)| note.cfg),
             // A commit that does not say how many partitions there were never learns it: then a
             // partition without a commit counts as added, and nothing of it is skipped.
             first_count: known.commit.map_or(count, |(_, note)| note.first_count),

@@ -130,6 +130,7 @@ impl Outbox {
             let needed = match message {
                 ShardMessage::Records(_) | ShardMessage::Position { .. } => RESERVED_FOR_CONTROL,
                 ShardMessage::Assigned(_)
+                | ShardMessage::Committed { .. }
                 | ShardMessage::Revoked(_)
                 | ShardMessage::Lost { .. } => 0,
             };
@@ -170,9 +171,10 @@ mod tests {
             all.push(match message {
                 ShardMessage::Position { position, .. } => position.to_string(),
                 ShardMessage::Lost { .. } => "lost".to_owned(),
-                ShardMessage::Assigned(_) | ShardMessage::Records(_) | ShardMessage::Revoked(_) => {
-                    "other".to_owned()
-                }
+                ShardMessage::Assigned(_)
+                | ShardMessage::Records(_)
+                | ShardMessage::Committed { .. }
+                | ShardMessage::Revoked(_) => "other".to_owned(),
             });
         }
         all

@@ -208,7 +208,7 @@ mod tests {
                 offset,
                 CommitNote {
                     topic_id,
-                    first_count: None,
+                    ..CommitNote::default()
                 },
             )),
             ..known()

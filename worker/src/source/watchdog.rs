@@ -20,20 +20,20 @@ const FORGIVEN_AFTER: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// One partition as the watchdog sees it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Sight {
+pub(crate) struct Sight {
     /// Its slot.
-    pub(super) slot: u32,
+    pub(crate) slot: u32,
     /// The next offset to be read.
-    pub(super) position: i64,
+    pub(crate) position: i64,
     /// The log's end as far as it is known.
-    pub(super) end: Option<i64>,
+    pub(crate) end: Option<i64>,
     /// Whether this worker has paused it.
-    pub(super) paused: bool,
+    pub(crate) paused: bool,
 }
 
 /// Watches positions.
 #[derive(Debug)]
-pub(super) struct Watchdog {
+pub(crate) struct Watchdog {
     patience: Duration,
     last_alarm: Option<Instant>,
     still: BTreeMap<u32, (i64, Instant)>,
@@ -52,7 +52,7 @@ impl Default for Watchdog {
 impl Watchdog {
     /// Looks at all running partitions. `reading` says whether the byte budget lets records in.
     /// Returns the partitions that have something to read and have not moved for too long.
-    pub(super) fn look(&mut self, now: Instant, reading: bool, sights: &[Sight]) -> Vec<u32> {
+    pub(crate) fn look(&mut self, now: Instant, reading: bool, sights: &[Sight]) -> Vec<u32> {
         if !reading {
             self.still.clear();
             return Vec::new();
@@ -77,12 +77,12 @@ impl Watchdog {
     }
 
     /// What looked stalled has nothing to read after all: its time starts again.
-    pub(super) fn acquit(&mut self, slot: u32) {
+    pub(crate) fn acquit(&mut self, slot: u32) {
         self.still.remove(&slot);
     }
 
     /// A new consumer is made because of a stall: waits longer next time.
-    pub(super) fn alarmed(&mut self, now: Instant) {
+    pub(crate) fn alarmed(&mut self, now: Instant) {
         let forgiven = self
             .last_alarm
             .is_some_and(|last| now.saturating_duration_since(last) > FORGIVEN_AFTER);

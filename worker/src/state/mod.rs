@@ -4,7 +4,11 @@
 //! This file owns the words that shards and the tail of the lanes topic use with each other.
 
 pub mod health;
+#[cfg(test)]
+pub mod sample;
 pub mod shared;
+pub mod table;
+pub mod tail;
 
 use parcelhook_crds::lane::{Epoch, LaneName, LaneRow, RowKey};
 

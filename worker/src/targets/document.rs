@@ -8,6 +8,10 @@ use serde_json::Value;
 /// The kind that counts.
 const KIND: &str = "DeliveryTarget";
 
+/// Documents of one file: five times what the largest file holds of real targets. Beyond it the file is
+/// unusable as a whole.
+const MAX_DOCUMENTS: usize = 10_000;
+
 /// What a manifest without a namespace or a group belongs to.
 const DEFAULT: &str = "default";
 
@@ -46,7 +50,7 @@ pub(super) enum Content {
 /// Cuts a file into documents.
 ///
 /// # Errors
-/// When it has none and should have: it is not text, or nothing but white space.
+/// When it is not text, or holds nothing but white space, or too many documents.
 pub(super) fn documents(
     file: &str,
     bytes: &[u8],
@@ -64,7 +68,13 @@ pub(super) fn documents(
         let value = serde_json::from_str(text);
         vec![value.map_err(|error| format!("is not JSON: {error}"))]
     } else {
-        chunks(text).into_iter().map(yaml).collect()
+        let chunks = chunks(text);
+        if chunks.len() > MAX_DOCUMENTS {
+            return Err(format!(
+                "holds more than {MAX_DOCUMENTS} documents; split it"
+            ));
+        }
+        chunks.into_iter().map(yaml).collect()
     };
     let present = values.into_iter().filter(|value| *value != Ok(Value::Null));
     Ok(present
@@ -297,6 +307,9 @@ mod tests {
         assert!(refused(b"").starts_with("is empty"));
         assert!(refused(b"\xef\xbb\xbf \r\n\t").starts_with("is empty"));
         assert_eq!(refused(b"\xff\xfek\0i\0"), "is not UTF-8 text");
+        let many = "---\n".repeat(MAX_DOCUMENTS);
+        assert!(refused(many.as_bytes()).starts_with("holds more than"));
+        assert!(documents("a.yaml", &many.as_bytes()[4..], "default").is_ok());
     }
 
     #[test]

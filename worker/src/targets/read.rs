@@ -16,7 +16,7 @@ use std::sync::Arc;
 use parcelhook_crds::secret::Secret;
 
 use super::Place;
-use super::scan::{Content, Scan, Secrets};
+use super::scan::{Content, Keys, Scan, Secrets};
 
 /// Largest manifest file: some two thousand targets in one file.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
@@ -110,18 +110,22 @@ fn secrets(directory: &Path) -> Secrets {
         if !path.is_dir() {
             continue;
         }
-        let mut keys = BTreeMap::new();
-        for (key, path) in entries(&path, is_secret_name).unwrap_or_default() {
-            if let Some(content) = reader.read(&path) {
-                keys.insert(key, content.map(Secret::new));
-            }
-        }
-        values.insert(name, keys);
+        values.insert(name, keys(&path, &mut reader));
     }
     Secrets {
         unreadable: None,
         values,
     }
+}
+
+fn keys(directory: &Path, reader: &mut Reader) -> Keys {
+    let files = entries(directory, is_secret_name);
+    let files = files.map_err(|error| cannot_be_read(directory, &error))?;
+    let read = files.into_iter().filter_map(|(key, path)| {
+        let content = reader.read(&path)?;
+        Some((key, content.map(Secret::new)))
+    });
+    Ok(read.collect())
 }
 
 fn manifests(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
@@ -329,6 +333,21 @@ mod tests {
         let large = Lookup::Unreadable("is larger than 1048576 bytes; split it");
         assert_eq!(secrets.get("token", "large"), large);
         assert!(!format!("{secrets:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_secret_whose_directory_cannot_be_listed_is_told_as_such() {
+        let (root, place) = place();
+        let secret = root.path().join("secrets/token");
+        fs::create_dir(&secret).unwrap();
+        for number in 0..=MAX_ENTRIES {
+            File::create(secret.join(number.to_string())).unwrap();
+        }
+        let secrets = scan(&place).secrets;
+        let Lookup::Unreadable(why) = secrets.get("token", "0") else {
+            panic!("{:?}", secrets.get("token", "0"));
+        };
+        assert!(why.contains("token cannot be read: holds more"), "{why}");
     }
 
     #[test]

@@ -22,9 +22,12 @@ pub(super) type Content = Result<Arc<[u8]>, String>;
 pub struct Secrets {
     /// Why none could be read, when that is so.
     pub(super) unreadable: Option<String>,
-    /// Name, then key.
-    pub(super) values: BTreeMap<String, BTreeMap<String, Result<Secret, String>>>,
+    /// By name.
+    pub(super) values: BTreeMap<String, Keys>,
 }
+
+/// The values of a Secret by key, each or all of them with a reason when they could not be read.
+pub(super) type Keys = Result<BTreeMap<String, Result<Secret, String>>, String>;
 
 /// What was found for a reference to a Secret.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,11 +48,15 @@ impl Secrets {
         if let Some(why) = &self.unreadable {
             return Lookup::Unreadable(why);
         }
-        match self.values.get(name).map(|keys| keys.get(key)) {
-            None => Lookup::NoSecret,
-            Some(None) => Lookup::NoKey,
-            Some(Some(Ok(value))) => Lookup::Found(value),
-            Some(Some(Err(why))) => Lookup::Unreadable(why),
+        let keys = match self.values.get(name) {
+            None => return Lookup::NoSecret,
+            Some(Err(why)) => return Lookup::Unreadable(why),
+            Some(Ok(keys)) => keys,
+        };
+        match keys.get(key) {
+            None => Lookup::NoKey,
+            Some(Ok(value)) => Lookup::Found(value),
+            Some(Err(why)) => Lookup::Unreadable(why),
         }
     }
 }

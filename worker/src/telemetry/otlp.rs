@@ -61,7 +61,10 @@ pub fn wish(variable: impl Fn(&str) -> Option<String>) -> Wish {
         (Some(false), _, _) => Wish::Unsupported(
             "OTEL_TRACES_EXPORTER names no exporter of this worker; set it to otlp or none",
         ),
-        (_, None, _) => Wish::Off,
+        (Some(true), None, _) => Wish::Unsupported(
+            "OTEL_TRACES_EXPORTER asks for otlp and no endpoint is given; set OTEL_EXPORTER_OTLP_ENDPOINT",
+        ),
+        (None, None, _) => Wish::Off,
         (_, Some(endpoint), None | Some("http/protobuf")) => Wish::Export(endpoint),
         (_, Some(_), Some(_other)) => Wish::Unsupported(
             "OTEL_EXPORTER_OTLP_PROTOCOL is not supported; set it to http/protobuf",

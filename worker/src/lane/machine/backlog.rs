@@ -11,7 +11,7 @@ use super::drain::{Again, Drain, Drainable, DrainedRun};
 use super::parks::Parks;
 use super::row::{Lacks, RowWrites};
 use super::weak::{Weakness, weakened};
-use super::{Due, Event, Failed, Opening, Sight, Span, Work};
+use super::{Due, Event, Failed, Opening, Sight, Span, Work, Written};
 
 /// A row tells how far a scan came without finding anything of the lane, once it is this far.
 const SKIPPED_WORTH_A_ROW: i64 = 10_000;
@@ -155,6 +155,11 @@ impl<E: Event> Backlog<E> {
     /// Whether parked events are being sent.
     pub fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
+    }
+
+    /// Whether a row of this incarnation is written under the partition's epoch.
+    pub fn has_row(&self) -> bool {
+        self.row.is_known()
     }
 
     /// Whether the target is suspended.
@@ -327,17 +332,16 @@ impl<E: Event> Backlog<E> {
         };
     }
 
-    /// Returns whether it was the tombstone.
-    pub(super) fn written(&mut self, number: u64, offset: i64) -> bool {
+    pub(super) fn written(&mut self, number: u64, offset: i64) -> Option<Written> {
         if let Phase::CuttingOver { tombstone } = self.phase
             && tombstone == Some(number)
         {
-            return true;
+            return Some(Written::Tombstone);
         }
-        if !self.parks.acked(number, offset) {
-            self.row.acked(number);
+        if self.parks.acked(number, offset) {
+            return Some(Written::Park);
         }
-        false
+        self.row.acked(number).then_some(Written::Row)
     }
 
     pub(super) fn refused(&mut self, number: u64) {
@@ -353,12 +357,13 @@ impl<E: Event> Backlog<E> {
     }
 
     /// The topic does not take this run as it is.
-    pub(super) fn too_large(&mut self, span: Span) {
-        if span.events > 1 {
-            self.oversize.singly_through = Some(span.last);
-        } else {
-            self.oversize.reference = Some(span.first);
+    pub(super) fn too_large(&mut self, number: u64) {
+        match self.parks.find(number) {
+            Some((1, last)) => self.oversize.reference = Some(last),
+            Some((_, last)) => self.oversize.singly_through = Some(last),
+            None => {}
         }
+        self.refused(number);
     }
 
     pub(super) fn settle(&mut self, terminated: bool, unix: i64) -> u32 {
@@ -414,7 +419,7 @@ impl<E: Event> Backlog<E> {
         if let Some(parked_at) = drain.oldest_parked_at() {
             self.oldest_parked_at = Some(parked_at);
         }
-        if drain.has_gap() && !weakened(Weakness::ResumesBehindGap) {
+        if drain.has_gap() {
             return;
         }
         self.resume_offset = self.resume_offset.max(drain.resume_offset());

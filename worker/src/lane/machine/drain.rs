@@ -42,9 +42,9 @@ pub struct Drainable<'a, E> {
     pub again: Option<u32>,
 }
 
-impl<E> Drainable<'_, E> {
+impl<'a, E> Drainable<'a, E> {
     /// The events, oldest first.
-    pub fn events(&self) -> impl Iterator<Item = &E> + Clone {
+    pub fn events(&self) -> impl Iterator<Item = &'a E> + Clone + use<'a, E> {
         let events = self.buffer.iter().map(|drained| &drained.event);
         let most = self.again.map_or(usize::MAX, |events| events as usize);
         events.take(most)
@@ -110,12 +110,12 @@ impl<E: Event> Drain<E> {
         let Some(last) = run.events.last().map(Event::offset) else {
             return;
         };
-        let is_ours =
-            run.incarnation == incarnation || weakened(Weakness::TakesAnyIncarnation);
-        if !is_ours || last <= self.through {
+        let any = weakened(Weakness::TakesAnyIncarnation);
+        if (run.incarnation != incarnation && !any) || last <= self.through {
             return;
         }
-        let taken = std::mem::take(&mut self.lost) || weakened(Weakness::TakesWithoutPredecessor);
+        let taken = any || weakened(Weakness::TakesWithoutPredecessor);
+        let taken = std::mem::take(&mut self.lost) || taken;
         if !taken && run.prev.is_some_and(|prev| prev > self.through) {
             // A correct copy of what is missing follows, and of this one behind it.
             self.ahead = self.ahead.max(Some(last));

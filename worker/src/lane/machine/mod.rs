@@ -142,6 +142,17 @@ pub enum Work {
     Tombstone,
 }
 
+/// What was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// A run.
+    Park,
+    /// The lane's row.
+    Row,
+    /// The lane's tombstone: the lane is live.
+    Tombstone,
+}
+
 /// What the machine is told of the lane's queue when it is asked for work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sight {
@@ -332,14 +343,14 @@ impl<E: Event> Machine<E> {
         Some(self.backlog.as_mut()?.park(number, span))
     }
 
-    /// A run or a row was written, at that offset. Says whether something of the queue may be done now.
-    pub fn written(&mut self, number: u64, offset: i64) {
-        let Some(backlog) = &mut self.backlog else {
-            return;
-        };
-        if backlog.written(number, offset) {
+    /// An order was written, at that offset of its partition. Says which it was; after it something of
+    /// the queue may be done.
+    pub fn written(&mut self, number: u64, offset: i64) -> Option<Written> {
+        let written = self.backlog.as_mut()?.written(number, offset);
+        if written == Some(Written::Tombstone) {
             self.backlog = None;
         }
+        written
     }
 
     /// A run or a row was not written, or nobody knows: it and everything behind it goes again.
@@ -350,10 +361,9 @@ impl<E: Event> Machine<E> {
     }
 
     /// The topic does not take a run of these events as one record, or a single event at all.
-    pub fn too_large(&mut self, number: u64, span: Span) {
+    pub fn too_large(&mut self, number: u64) {
         if let Some(backlog) = &mut self.backlog {
-            backlog.too_large(span);
-            backlog.refused(number);
+            backlog.too_large(number);
         }
     }
 
@@ -420,9 +430,6 @@ impl<E: Event> Machine<E> {
     pub fn tombstone(&mut self, number: u64) {
         if let Some(backlog) = &mut self.backlog {
             backlog.tombstone(number);
-        }
-        if weakened(Weakness::LiveBeforeTombstone) {
-            self.backlog = None;
         }
     }
 

@@ -72,7 +72,11 @@ impl Parks {
 
     /// A run was written. Says whether it is one of ours.
     pub(super) fn acked(&mut self, number: u64, offset: i64) -> bool {
-        let Some(park) = self.find(number) else {
+        let Some(park) = self
+            .on_their_way
+            .iter_mut()
+            .find(|park| park.number == number)
+        else {
             return false;
         };
         park.acked = true;
@@ -110,10 +114,11 @@ impl Parks {
         settled
     }
 
-    fn find(&mut self, number: u64) -> Option<&mut Park> {
-        self.on_their_way
-            .iter_mut()
-            .find(|park| park.number == number)
+    /// Events and last source offset of a run on its way.
+    pub(super) fn find(&self, number: u64) -> Option<(u32, i64)> {
+        let mut parks = self.on_their_way.iter();
+        let park = parks.find(|park| park.number == number)?;
+        Some((park.events, park.last))
     }
 }
 

@@ -13,24 +13,19 @@ pub(in crate::lane) enum Weakness {
     ForgetsOwnParks,
     /// Live again although parks of its predecessors were not read.
     ForgetsPredecessorsParks,
-    /// Records of other incarnations are sent as well.
+    /// Records of other incarnations are sent as well, and nobody asks what they follow: `prev` alone
+    /// would still hold the order.
     TakesAnyIncarnation,
     /// Records are sent although what they follow is missing.
     TakesWithoutPredecessor,
     /// After a failed park only that one goes again, not what is behind it.
     RewindsNothing,
-    /// The attempt in flight is not parked with what waits behind it.
-    ParksBehindAttempt,
     /// A failed attempt opens an incarnation although its lane has left live before.
     OpensTwice,
     /// The row passes what is sent before it was delivered.
     PassesWhatIsSent,
-    /// The row's place to read from passes what was skipped because something is missing.
-    ResumesBehindGap,
     /// Parked events are sent while the attempt that began live is in flight.
     DrainsBesideAttempt,
-    /// Live before the tombstone is acked.
-    LiveBeforeTombstone,
 }
 
 /// Whether this rule is left out.

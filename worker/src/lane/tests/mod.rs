@@ -1,7 +1,9 @@
 //! What a shard promises, driven without threads, sockets or clocks.
 
+mod parking;
 mod promises;
 mod schedules;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +13,15 @@ use parcelhook_crds::compiled::{CompiledTarget, Filter, Source, TransactionLimit
 use uuid::Uuid;
 
 use super::shard::{Launch, Shard};
+use super::surroundings::Surroundings;
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, Reason};
+use crate::park::reader::BucketEnds;
 use crate::source::record::{Record, Timestamp};
 use crate::source::{Assigned, PartitionId, Progress};
 use crate::state::shared::{TargetShared, WorkerTarget};
 use crate::targets::sample;
+use topics::Topics;
 
 fn target(number: u128) -> CompiledTarget {
     CompiledTarget {
@@ -66,6 +71,10 @@ struct Bench {
     targets: BTreeMap<Uuid, WorkerTarget>,
     progress: BTreeMap<u32, Arc<Progress>>,
     now: Instant,
+    /// Our own topics, and who reads them.
+    topics: Topics,
+    /// Whether what is produced is written and read back at once.
+    writes: bool,
     /// Attempts in flight, oldest first.
     in_flight: Vec<Launch<Uuid>>,
     /// Offsets delivered, by target and slot.
@@ -75,7 +84,9 @@ struct Bench {
 impl Bench {
     fn new(targets: impl IntoIterator<Item = CompiledTarget>) -> Self {
         let mut bench = Self {
-            shard: Shard::default(),
+            shard: Shard::new(surroundings()),
+            topics: Topics::default(),
+            writes: true,
             targets: BTreeMap::new(),
             progress: BTreeMap::new(),
             now: clock::now(),
@@ -106,7 +117,7 @@ impl Bench {
         let targets: Vec<_> = self.targets.values().cloned().collect();
         self.shard
             .apply(&targets, |target| Ok(target.compiled.uid), self.now);
-        self.launch();
+        self.settle();
     }
 
     fn assign(&mut self, slot: u32, lane_starts: Vec<(Uuid, i64)>) {
@@ -120,18 +131,21 @@ impl Bench {
             slot,
             partition,
             topic_id: None,
+            epoch: None,
+            cfg: None,
             start: 0,
             lane_starts,
             progress,
         };
-        self.shard.assigned(assigned);
+        self.shard.assigned(assigned, self.now);
+        self.settle();
     }
 
     fn read(&mut self, slot: u32, offsets: impl IntoIterator<Item = i64>) {
         let records: Vec<_> = offsets.into_iter().map(record).collect();
         self.progress[&slot].charge(records.iter().map(Record::cost).sum());
         self.shard.records(vec![(slot, records)], self.now);
-        self.launch();
+        self.settle();
     }
 
     fn launch(&mut self) {
@@ -142,6 +156,18 @@ impl Bench {
                 "one attempt in flight a lane"
             );
             self.in_flight.push(launch);
+        }
+    }
+
+    /// Lets the shard go on until it has nothing to do: with [`Bench::writes`], all it produces is
+    /// written and all it wants to read is read.
+    fn settle(&mut self) {
+        self.launch();
+        while self
+            .topics
+            .carry_out(&mut self.shard, self.now, self.writes)
+        {
+            self.launch();
         }
     }
 
@@ -158,7 +184,27 @@ impl Bench {
         self.shard.over(launch.began);
         self.shard
             .ended(launch.key, &launch.sent, attempt, self.now);
-        self.launch();
+        self.settle();
+    }
+
+    /// The consumer thread stops reading the partition, because it holds too much.
+    fn pause(&mut self, slot: u32) {
+        self.progress[&slot].set_paused(true);
+    }
+
+    /// Whether a successor would find the event in the retry topic.
+    fn is_parked(&self, uid: Uuid, slot: u32, offset: i64) -> bool {
+        let partition = slot as i32;
+        let has_row = self.topics.rows.keys().any(|key| {
+            key.scope.partition == partition && key.lane.is_some_and(|lane| lane.target == uid)
+        });
+        let mut runs = self.topics.buckets.values().flatten();
+        has_row
+            && runs.any(|run| {
+                run.lane.name.target == uid
+                    && run.lane.source.partition == partition
+                    && run.events.iter().any(|event| event.offset == offset)
+            })
     }
 
     /// Place in `in_flight` of the target's attempt.
@@ -172,7 +218,7 @@ impl Bench {
 
     fn wait(&mut self, seconds: u64) {
         self.now += Duration::from_secs(seconds);
-        self.launch();
+        self.settle();
     }
 
     fn delivered(&self, number: u128, slot: u32) -> &[i64] {
@@ -183,6 +229,17 @@ impl Bench {
 
     fn frontier(&self, slot: u32) -> i64 {
         self.progress[&slot].frontier()
+    }
+}
+
+fn surroundings() -> Surroundings {
+    Surroundings {
+        shard: 0,
+        group: "group".to_owned(),
+        buckets: topics::BUCKETS,
+        ends: BucketEnds::new(topics::BUCKETS),
+        retention: Duration::from_secs(7 * 86_400),
+        budget_bytes: 16 << 20,
     }
 }
 

@@ -49,7 +49,6 @@ fn a_failed_transaction_is_repeated_with_the_same_id_and_bytes() {
         (&second.id, &second.body, second.attempt),
         (&first.id, &first.body, 2)
     );
-    assert_eq!(bench.frontier(0), 0);
     bench.end(0, delivered());
     bench.end(0, delivered());
     assert_eq!(
@@ -59,7 +58,7 @@ fn a_failed_transaction_is_repeated_with_the_same_id_and_bytes() {
 }
 
 #[test]
-fn a_failing_target_holds_the_commit_and_nothing_else() {
+fn a_failing_target_holds_nothing_up() {
     let mut bench = Bench::new([target(1), target(2)]);
     bench.assign(0, vec![]);
     bench.read(0, [0]);
@@ -69,7 +68,7 @@ fn a_failing_target_holds_the_commit_and_nothing_else() {
     bench.end(0, delivered());
     assert_eq!(
         (bench.delivered(2, 0), bench.frontier(0)),
-        (&[0, 1, 2][..], 0)
+        (&[0, 1, 2][..], 3)
     );
 }
 
@@ -202,7 +201,7 @@ fn a_suspended_target_keeps_its_events_and_goes_on_where_it_stood() {
     bench.apply([suspended]);
     bench.read(0, [0, 1]);
     bench.wait(10_000);
-    assert_eq!((bench.in_flight.len(), bench.frontier(0)), (0, 0));
+    assert_eq!((bench.in_flight.len(), bench.frontier(0)), (0, 2));
     bench.apply([target(1)]);
     bench.end(0, delivered());
     assert_eq!((bench.delivered(1, 0), bench.frontier(0)), (&[0, 1][..], 2));
@@ -270,5 +269,5 @@ fn pending_is_exact() {
 #[test]
 fn a_live_lane_is_small() {
     let size = size_of::<super::super::Lane>();
-    assert!(size <= 208, "{size} bytes");
+    assert!(size <= 256, "{size} bytes");
 }

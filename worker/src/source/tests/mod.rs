@@ -7,6 +7,7 @@ mod world;
 use std::time::Duration;
 
 use parcelhook_crds::compiled::StartFrom;
+use parcelhook_crds::lane::Epoch;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
@@ -73,6 +74,40 @@ async fn the_end_of_a_new_topic_is_remembered_at_once() {
     next.received(5).await;
     assert_eq!(next.offsets("news", 0), [5, 6, 7]);
     assert_eq!(next.offsets("news", 1), [0, 1]);
+    next.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_shard_has_claimed_is_not_committed_and_the_next_owner_finds_nothing() {
+    let cluster = Cluster::with_topic("t", 1);
+    cluster.produce("t", 0, 0..10).await;
+    let worker = Worker::start(&cluster, "g", Habit::NeverClaim);
+    worker.subscribe("t", StartFrom::Earliest).await;
+    worker.received(10).await;
+    worker.shut_down().await;
+    assert_eq!(cluster.committed("g", "t", 0), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_epoch_travels_with_the_commits_to_the_next_owner() {
+    let cluster = Cluster::with_topic("t", 1);
+    cluster.produce("t", 0, 0..10).await;
+    let worker = Worker::start(&cluster, "g", Habit::Deliver);
+    worker.subscribe("t", StartFrom::Earliest).await;
+    worker.committed("t", &[(0, 10)]).await;
+    assert_eq!(worker.found(), [(0, None)]);
+    worker.shut_down().await;
+    let next = Worker::start(&cluster, "g", Habit::ClaimNow);
+    next.subscribe("t", StartFrom::Earliest).await;
+    // Nothing has moved, and the epoch is committed all the same.
+    next.told_of(1).await;
+    let first = Epoch { n: 1, random: 0 };
+    assert_eq!(next.found(), [(0, Some(first))]);
+    assert_eq!(next.told(), [(0, Epoch { n: 2, random: 0 }, 10)]);
+    // The shard waits for five more.
+    cluster.produce("t", 0, 10..15).await;
+    next.told_of(2).await;
+    assert_eq!(next.told()[1], (0, Epoch { n: 2, random: 0 }, 15));
     next.shut_down().await;
 }
 

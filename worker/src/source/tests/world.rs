@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parcelhook_crds::compiled::StartFrom;
+use parcelhook_crds::lane::Epoch;
 
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -22,7 +23,7 @@ use crate::clock;
 use crate::report::SourceReport;
 use crate::source::record::Record;
 use crate::source::{
-    Assigned, Progress, SHARD_INBOX_MESSAGES, ShardMessage, SourceConfig, SourceHandle,
+    Assigned, Claim, Progress, SHARD_INBOX_MESSAGES, ShardMessage, SourceConfig, SourceHandle,
     Subscription, TopicDemand, prepare,
 };
 
@@ -135,12 +136,20 @@ pub(super) enum Habit {
     FinishWhenRevoked,
     /// Nothing is done, and revocations are not answered.
     NeverAnswer,
+    /// Everything is done, but partitions are never claimed.
+    NeverClaim,
+    /// Partitions are claimed at once, and everything is done.
+    ClaimNow,
 }
 
 /// What a shard has seen.
 #[derive(Debug, Default)]
 struct Log {
     records: Vec<((Arc<str>, i32), Record)>,
+    /// Epochs found in the group's commits, by partition.
+    found: Vec<(i32, Option<Epoch>)>,
+    /// Commits that were told: partition, epoch, offset.
+    told: Vec<(i32, Epoch, i64)>,
 }
 
 impl Log {
@@ -227,6 +236,21 @@ impl Worker {
             .iter()
             .map(|(_, record)| record.clone())
             .collect()
+    }
+
+    /// Epochs that the group's commits had when partitions were assigned.
+    pub(super) fn found(&self) -> Vec<(i32, Option<Epoch>)> {
+        self.seen.log.lock().unwrap().found.clone()
+    }
+
+    /// The commits that the shard was told of.
+    pub(super) fn told(&self) -> Vec<(i32, Epoch, i64)> {
+        self.seen.log.lock().unwrap().told.clone()
+    }
+
+    pub(super) async fn told_of(&self, commits: usize) {
+        self.until("told of commits", move |log| log.told.len() >= commits)
+            .await;
     }
 
     pub(super) async fn received(&self, records: usize) {
@@ -377,7 +401,12 @@ impl Shard {
         while let Some(message) = inbox.blocking_recv() {
             let habit = *self.seen.habit.lock().unwrap();
             match message {
-                ShardMessage::Assigned(assigned) => self.assigned(assigned),
+                ShardMessage::Assigned(assigned) => self.assigned(assigned, habit),
+                ShardMessage::Committed {
+                    slot,
+                    epoch,
+                    offset,
+                } => self.committed(slot, epoch, offset),
                 ShardMessage::Records(records) => {
                     for (slot, records) in records {
                         self.records(slot, records);
@@ -409,7 +438,24 @@ impl Shard {
         }
     }
 
-    fn assigned(&mut self, assigned: Assigned) {
+    fn assigned(&mut self, assigned: Assigned, habit: Habit) {
+        let mut log = self.seen.log.lock().unwrap();
+        log.found
+            .push((assigned.partition.partition, assigned.epoch));
+        let epoch = Epoch {
+            n: assigned.epoch.map_or(0, |epoch| epoch.n) + 1,
+            random: u64::from(assigned.slot),
+        };
+        match habit {
+            Habit::NeverClaim => {}
+            Habit::ClaimNow => assigned.progress.own(epoch, Claim::Now),
+            Habit::Deliver
+            | Habit::Hold
+            | Habit::HoldPartition(_)
+            | Habit::FinishWhenRevoked
+            | Habit::NeverAnswer => assigned.progress.own(epoch, Claim::WithNextCommit),
+        }
+        drop(log);
         let slot = Slot {
             name: (assigned.partition.topic, assigned.partition.partition),
             progress: assigned.progress,
@@ -417,6 +463,17 @@ impl Shard {
             held: 0,
         };
         assert!(self.slots.insert(assigned.slot, slot).is_none());
+    }
+
+    fn committed(&mut self, slot: u32, epoch: Epoch, offset: i64) {
+        let slot = self.slots.get(&slot).expect("a commit of a live slot");
+        let mut log = self.seen.log.lock().unwrap();
+        log.told.push((slot.name.1, epoch, offset));
+        self.seen.grew.notify_all();
+        // One question more than the first answer, which nobody asked for.
+        if log.told.len() == 1 {
+            slot.progress.tell_committed_from(offset + 5);
+        }
     }
 
     fn records(&mut self, slot: u32, records: Vec<Record>) {
@@ -434,7 +491,7 @@ impl Shard {
     fn finish(&mut self, habit: Habit) {
         for slot in self.slots.values_mut() {
             let done = match habit {
-                Habit::Deliver => true,
+                Habit::Deliver | Habit::NeverClaim | Habit::ClaimNow => true,
                 Habit::HoldPartition(partition) => slot.name.1 != partition,
                 Habit::Hold | Habit::FinishWhenRevoked | Habit::NeverAnswer => false,
             };

@@ -27,7 +27,7 @@ fn only_the_standard_variables_switch_traces_on() {
     const BASE: (&str, &str) = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4318/");
     const EXACT: (&str, &str) = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "http://t/x");
     let export = |url: &str| Wish::Export(url.to_owned());
-    let table: [(&[(&str, &str)], Wish); 12] = [
+    let table: [(&[(&str, &str)], Wish); 11] = [
         (&[], Wish::Off),
         (&[BASE], export("http://c:4318/v1/traces")),
         (&[EXACT], export("http://t/x")),
@@ -43,7 +43,6 @@ fn only_the_standard_variables_switch_traces_on() {
             &[BASE, ("OTEL_TRACES_EXPORTER", "otlp")],
             export("http://c:4318/v1/traces"),
         ),
-        (&[("OTEL_TRACES_EXPORTER", "otlp")], Wish::Off),
         (
             &[
                 BASE,
@@ -60,6 +59,11 @@ fn only_the_standard_variables_switch_traces_on() {
     for (variables, expected) in table {
         assert_eq!(wish_of(variables), expected, "{variables:?}");
     }
+    let nowhere = wish_of(&[("OTEL_TRACES_EXPORTER", "otlp")]);
+    assert!(
+        matches!(nowhere, Wish::Unsupported(text) if text.contains("OTEL_EXPORTER_OTLP_ENDPOINT")),
+        "{nowhere:?}"
+    );
     for unsupported in [
         ("OTEL_TRACES_EXPORTER", "zipkin"),
         ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"),

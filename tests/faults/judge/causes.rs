@@ -1,0 +1,165 @@
+//! Why an event came again (I5): each repetition must have a cause among what was done to the worker
+//! that delivered it before, to the one that delivered it again, or to Kafka; or its earlier attempt
+//! was ambiguous.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::seen::{WorkerChange, WorkerNumber};
+
+/// How long after brokers have come back a commit may still be late because of them: leaders are
+/// elected, the coordinator loads its log, the group forms anew.
+const KAFKA_RECOVERS_MS: u64 = 15_000;
+
+/// How long after it goes on a frozen worker may act on what it believed before.
+const WAKES_UP_MS: u64 = 15_000;
+
+/// An answer that took longer may have come too late for the worker.
+const PROMPT_MS: u64 = 1_000;
+
+/// Why an event came again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Cause {
+    /// The worker that had delivered it was killed before its commit.
+    Killed,
+    /// A worker that was frozen delivered it before or again.
+    Frozen,
+    /// Its earlier attempt got no 2xx, although the receiver had taken the events.
+    Ambiguous,
+    /// Its earlier attempt got a 2xx that the worker had ceased to wait for.
+    Late,
+    /// Brokers were disturbed, so a commit could not be made.
+    Kafka,
+    /// None is known.
+    Unexplained,
+}
+
+/// What became of an attempt whose events the receiver took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Under way.
+    Open,
+    /// Answered with a 2xx at this time.
+    Accepted { at_ms: u64 },
+    /// Ended otherwise.
+    Failed,
+}
+
+/// An attempt whose events the receiver took.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Taken {
+    pub(crate) worker: WorkerNumber,
+    pub(crate) at_ms: u64,
+    pub(crate) fate: Fate,
+}
+
+/// The attempt that brings an event again.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Repetition {
+    pub(crate) worker: WorkerNumber,
+    pub(crate) at_ms: u64,
+    /// Whether it is the next attempt of the same transaction by the same worker.
+    pub(crate) next_attempt: bool,
+}
+
+#[derive(Debug, Default)]
+struct WorkerStory {
+    killed_ms: Option<u64>,
+    /// From and to; an open end is the present.
+    frozen: Vec<(u64, Option<u64>)>,
+}
+
+/// What was done to workers and brokers.
+#[derive(Debug, Default)]
+pub(crate) struct Disturbances {
+    workers: HashMap<WorkerNumber, WorkerStory>,
+    kafka: Vec<(u64, Option<u64>)>,
+    counts: BTreeMap<Cause, u64>,
+}
+
+impl Disturbances {
+    /// Something happened to a worker.
+    pub(crate) fn worker(&mut self, at_ms: u64, worker: WorkerNumber, change: WorkerChange) {
+        let story = self.workers.entry(worker).or_default();
+        match change {
+            WorkerChange::Killed => story.killed_ms = Some(at_ms),
+            WorkerChange::Frozen => story.frozen.push((at_ms, None)),
+            WorkerChange::Thawed => close(&mut story.frozen, at_ms),
+            WorkerChange::Started | WorkerChange::Terminated => {}
+        }
+    }
+
+    /// Brokers begin or cease to be disturbed.
+    pub(crate) fn kafka(&mut self, at_ms: u64, disturbed: bool) {
+        match disturbed {
+            true => self.kafka.push((at_ms, None)),
+            false => close(&mut self.kafka, at_ms),
+        }
+    }
+
+    /// Finds the cause of a repetition, and counts it.
+    pub(crate) fn explain(&mut self, earlier: &Taken, again: &Repetition) -> Cause {
+        let cause = self.cause(earlier, again);
+        *self.counts.entry(cause).or_default() += 1;
+        cause
+    }
+
+    /// How many events came again, by cause.
+    pub(crate) fn counts(&self) -> &BTreeMap<Cause, u64> {
+        &self.counts
+    }
+
+    /// Whether that worker was frozen at some time between these, or has only just gone on.
+    pub(crate) fn was_frozen(&self, worker: WorkerNumber, from_ms: u64, to_ms: u64) -> bool {
+        let story = self.workers.get(&worker);
+        story.is_some_and(|story| meets(&story.frozen, from_ms, to_ms, WAKES_UP_MS))
+    }
+
+    fn cause(&self, earlier: &Taken, again: &Repetition) -> Cause {
+        let between = earlier.at_ms..=again.at_ms;
+        let killed = self
+            .workers
+            .get(&earlier.worker)
+            .and_then(|story| story.killed_ms);
+        let frozen = [earlier.worker, again.worker]
+            .into_iter()
+            .any(|worker| self.was_frozen(worker, *between.start(), *between.end()));
+        if killed.is_some_and(|killed| between.contains(&killed)) {
+            return Cause::Killed;
+        }
+        if frozen {
+            return Cause::Frozen;
+        }
+        let Fate::Accepted { at_ms } = earlier.fate else {
+            return Cause::Ambiguous;
+        };
+        if again.next_attempt || at_ms - earlier.at_ms >= PROMPT_MS {
+            Cause::Late
+        } else if meets(
+            &self.kafka,
+            *between.start(),
+            *between.end(),
+            KAFKA_RECOVERS_MS,
+        ) {
+            Cause::Kafka
+        } else {
+            Cause::Unexplained
+        }
+    }
+}
+
+fn close(spans: &mut [(u64, Option<u64>)], at_ms: u64) {
+    let open = spans.iter_mut().rev().find(|span| span.1.is_none());
+    if let Some(span) = open {
+        span.1 = Some(at_ms);
+    }
+}
+
+/// Whether one of the spans, each lasting `after_ms` longer, meets `from..=to`.
+fn meets(spans: &[(u64, Option<u64>)], from_ms: u64, to_ms: u64, after_ms: u64) -> bool {
+    spans.iter().rev().any(|(began, ended)| {
+        *began <= to_ms && ended.is_none_or(|ended| ended + after_ms >= from_ms)
+    })
+}

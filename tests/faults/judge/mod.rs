@@ -1,0 +1,351 @@
+//! The judge: a pure fold over all that was seen in a run, which finds every broken promise.
+//!
+//! It owns what has to be known of each lane, and nothing that grows with the run except the list of
+//! disturbances. What it is fed is also written to the journal, so a run can be judged again.
+//!
+//! A receiver *processes* the events of a request or does not, and *accepts* them when it answers
+//! with a 2xx. A worker may go on to the next events only when it has that 2xx, so order is asked of
+//! attempts: none may begin beyond the first event that was not accepted. A repetition is an event
+//! that is processed again.
+
+mod causes;
+mod coverage;
+mod exchanges;
+mod front;
+mod lane;
+mod seen;
+mod verdict;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, HashMap};
+
+pub(crate) use self::{
+    causes::Cause,
+    exchanges::{INITIAL_BACKOFF_MS, MAX_BACKOFF_MS},
+    seen::{Arrived, Lane, RequestNumber, Seen, Side, WorkerChange, WorkerNumber},
+    verdict::{Counts, Invariant, Tally, Verdict, Violation},
+};
+use self::{
+    causes::{Disturbances, Fate},
+    coverage::Coverage,
+    exchanges::{Exchanges, Open},
+    front::{Front, Step},
+    lane::LaneRecord,
+};
+use crate::{
+    roster,
+    source::{Place, Source},
+};
+
+/// The most events that a transaction may have.
+const MOST_EVENTS: usize = 100;
+
+/// Missing offsets that a message spells out.
+const SPELLED_OUT: usize = 5;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    source: Source,
+    lanes: HashMap<Lane, LaneRecord>,
+    exchanges: Exchanges,
+    disturbances: Disturbances,
+    coverage: Coverage,
+    ends: BTreeMap<Place, i64>,
+    committed: BTreeMap<Place, i64>,
+    verdict: Verdict,
+    counts: Counts,
+}
+
+impl Judge {
+    /// A judge of a run in which this was written.
+    pub(crate) fn new(source: Source) -> Self {
+        Self {
+            source,
+            lanes: HashMap::new(),
+            exchanges: Exchanges::default(),
+            disturbances: Disturbances::default(),
+            coverage: Coverage::default(),
+            ends: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            verdict: Verdict::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Takes note of what was seen, `at_ms` after the run began.
+    pub(crate) fn see(&mut self, at_ms: u64, seen: &Seen) {
+        match seen {
+            Seen::Produced { place, end } => {
+                self.ends.insert(*place, *end);
+            }
+            Seen::Arrived(arrived) => self.arrived(at_ms, arrived),
+            Seen::Foreign { target, what } => {
+                let what = format!("target {target}: {what}");
+                self.verdict.broken(Invariant::NoInvention, at_ms, what);
+            }
+            Seen::Answered {
+                request,
+                status,
+                retry_after_ms,
+            } => self.answered(at_ms, *request, *status, *retry_after_ms),
+            Seen::Cut { request, by } => self.cut(at_ms, *request, *by),
+            Seen::Worker { worker, change } => self.disturbances.worker(at_ms, *worker, *change),
+            Seen::Kafka { disturbed } => self.disturbances.kafka(at_ms, *disturbed),
+            Seen::Configured { target } => self.exchanges.configured(at_ms, *target),
+            Seen::Committed {
+                look,
+                place,
+                offset,
+            } => self.committed(*look, *place, *offset),
+            Seen::Parked { lane, first, last } => {
+                self.counts.parked_runs += 1;
+                let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
+                self.coverage.parked(*lane, *first, up_to_the_next);
+            }
+            Seen::Row { lane, present } => self.coverage.row(*lane, *present),
+            Seen::Tailed { look } => {
+                for wrong in self.coverage.tailed(*look) {
+                    self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
+                }
+            }
+        }
+    }
+
+    /// What a shell found out by waiting.
+    pub(crate) fn waited(&mut self, at_ms: u64, invariant: Invariant, found: Result<(), String>) {
+        self.verdict.checked(invariant, 1);
+        if let Err(what) = found {
+            self.verdict.broken(invariant, at_ms, what);
+        }
+    }
+
+    /// The run is over and everything healed: looks for what was lost.
+    pub(crate) fn close(&mut self, at_ms: u64) {
+        for (target, _) in roster::all() {
+            for (place, end) in self.ends.clone() {
+                let lane = Lane { target, place };
+                let missing = self.missing(lane, end, usize::MAX);
+                self.verdict.checked(Invariant::NoLoss, end.unsigned_abs());
+                self.counts.lost += missing.len() as u64;
+                if !missing.is_empty() {
+                    let first = &missing[..missing.len().min(SPELLED_OUT)];
+                    let what = format!(
+                        "target {target} never got {} events of {place} below {end}, first {first:?}",
+                        missing.len()
+                    );
+                    self.verdict.broken(Invariant::NoLoss, at_ms, what);
+                }
+            }
+        }
+    }
+
+    /// Where the partitions end.
+    pub(crate) fn ends(&self) -> &BTreeMap<Place, i64> {
+        &self.ends
+    }
+
+    /// Lanes of this target that have not accepted everything below `ends`, with the first offset
+    /// that is missing.
+    pub(crate) fn behind(&self, target: u8, ends: &BTreeMap<Place, i64>) -> Vec<(Lane, i64)> {
+        let lanes = ends.iter().filter_map(|(place, end)| {
+            let place = *place;
+            let lane = Lane { target, place };
+            Some((lane, *self.missing(lane, *end, 1).first()?))
+        });
+        lanes.collect()
+    }
+
+    /// The last commit seen, by partition.
+    pub(crate) fn commits(&self) -> &BTreeMap<Place, i64> {
+        &self.committed
+    }
+
+    /// What was found broken.
+    pub(crate) fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    /// What happened, in numbers.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.counts
+    }
+
+    /// Events that came again, by cause.
+    pub(crate) fn causes(&self) -> &BTreeMap<Cause, u64> {
+        self.disturbances.counts()
+    }
+
+    fn arrived(&mut self, at_ms: u64, arrived: &Arrived) {
+        self.counts.requests += 1;
+        self.shape(at_ms, arrived);
+        self.in_order(at_ms, arrived);
+        if arrived.processed {
+            self.processed(at_ms, arrived);
+        }
+    }
+
+    fn shape(&mut self, at_ms: u64, arrived: &Arrived) {
+        let Arrived { request, lane, .. } = arrived;
+        let (target, place) = (lane.target, lane.place);
+        self.verdict.checked(Invariant::Shape, 1);
+        self.verdict
+            .checked(Invariant::NoInvention, arrived.offsets.len() as u64);
+        let count = arrived.offsets.len();
+        if count == 0 || count > MOST_EVENTS {
+            let what = format!("request {request} to target {target} has {count} events");
+            self.verdict.broken(Invariant::Shape, at_ms, what);
+        }
+        let wanted = |offset: &&i64| next_wanted(self.source, *lane)(**offset) == **offset;
+        if let Some(offset) = arrived.offsets.iter().find(|offset| !wanted(offset)) {
+            let what = format!("target {target} got {place}/{offset}, which it does not want");
+            self.verdict.broken(Invariant::NoInvention, at_ms, what);
+        }
+        if let Some(what) = self.exchanges.begin(at_ms, arrived) {
+            self.verdict.broken(Invariant::Shape, at_ms, what);
+        }
+    }
+
+    /// No attempt begins beyond the first event that was not accepted, or leaves one out.
+    fn in_order(&mut self, at_ms: u64, arrived: &Arrived) {
+        let Arrived { request, lane, .. } = arrived;
+        let (target, place) = (lane.target, lane.place);
+        let next_wanted = next_wanted(self.source, *lane);
+        self.verdict
+            .checked(Invariant::Order, arrived.offsets.len() as u64);
+        let Some(first) = arrived.offsets.first() else {
+            return;
+        };
+        let record = self.lanes.entry(*lane).or_default();
+        let missing = record.accepted.missing(*first, 1, next_wanted);
+        if let Some(awaited) = missing.first() {
+            let what = format!(
+                "request {request} to target {target} begins with {place}/{first}, before \
+                 {awaited} was accepted"
+            );
+            self.verdict.broken(Invariant::Order, at_ms, what);
+        }
+        let hole = arrived
+            .offsets
+            .windows(2)
+            .find(|pair| next_wanted(pair[0] + 1) != pair[1]);
+        if let Some(pair) = hole {
+            let what = format!(
+                "request {request} to target {target} at {place} has offset {} after {}",
+                pair[1], pair[0]
+            );
+            self.verdict.broken(Invariant::Replays, at_ms, what);
+        }
+    }
+
+    fn processed(&mut self, at_ms: u64, arrived: &Arrived) {
+        let next_wanted = next_wanted(self.source, arrived.lane);
+        let record = self.lanes.entry(arrived.lane).or_default();
+        let (mut again, mut unexplained) = (0, None);
+        for offset in &arrived.offsets {
+            match record.processed.take(*offset, next_wanted) {
+                // Disorder is told where attempts are compared with what was accepted.
+                Step::First | Step::Late | Step::Ahead { .. } => continue,
+                Step::Again => again += 1,
+            }
+            let cause = record.explain(&mut self.disturbances, at_ms, arrived, *offset);
+            if cause == Cause::Unexplained {
+                unexplained.get_or_insert(*offset);
+            }
+        }
+        let count = arrived.offsets.len() as u64;
+        self.counts.deliveries += count - again;
+        self.counts.repeated += again;
+        self.verdict.checked(Invariant::Duplicates, again);
+        if again > 0 {
+            self.verdict.checked(Invariant::Replays, 1);
+            self.counts.replays += 1;
+            self.counts.straddling += u64::from(again < count);
+            let overtaken = record.attempts.back().is_some_and(|last| {
+                last.taken.worker != arrived.worker
+                    && self
+                        .disturbances
+                        .was_frozen(arrived.worker, last.taken.at_ms, at_ms)
+            });
+            self.counts.zombies += u64::from(overtaken);
+        }
+        record.remember(at_ms, arrived);
+        if let Some(offset) = unexplained {
+            let Arrived { request, lane, .. } = arrived;
+            let (target, place) = (lane.target, lane.place);
+            let what = format!(
+                "request {request} brought {place}/{offset} to target {target} again for no reason"
+            );
+            self.verdict.broken(Invariant::Duplicates, at_ms, what);
+        }
+    }
+
+    fn answered(&mut self, at_ms: u64, request: RequestNumber, status: u16, retry_after_ms: u64) {
+        let Some((open, wrong)) = self.exchanges.answered(request) else {
+            return;
+        };
+        if let Some(wrong) = wrong {
+            self.verdict.broken(Invariant::Shape, at_ms, wrong);
+        }
+        if !(200..300).contains(&status) {
+            self.exchanges.failed(at_ms, &open, retry_after_ms);
+            self.ended(&open, Fate::Failed);
+            return;
+        }
+        let lane = open.arrived.lane;
+        self.exchanges.succeeded(at_ms, lane);
+        let next_wanted = next_wanted(self.source, lane);
+        let record = self.lanes.entry(lane).or_default();
+        for offset in &open.arrived.offsets {
+            record.accepted.take(*offset, next_wanted);
+        }
+        self.ended(&open, Fate::Accepted { at_ms });
+    }
+
+    fn cut(&mut self, at_ms: u64, request: RequestNumber, by: Side) {
+        let Some(open) = self.exchanges.cut(request) else {
+            return;
+        };
+        if by == Side::Receiver {
+            self.exchanges.failed(at_ms, &open, 0);
+        }
+        self.ended(&open, Fate::Failed);
+    }
+
+    fn ended(&mut self, open: &Open, fate: Fate) {
+        if let Some(record) = self.lanes.get_mut(&open.arrived.lane) {
+            record.ended(open.arrived.request, fate);
+        }
+    }
+
+    fn committed(&mut self, look: u64, place: Place, offset: i64) {
+        let before = self.committed.insert(place, offset);
+        self.counts.commits_back += u64::from(before.is_some_and(|before| offset < before));
+        self.verdict.checked(Invariant::CommitSafety, 1);
+        for (target, _) in roster::all() {
+            let lane = Lane { target, place };
+            let missing = self.missing(lane, offset, usize::MAX);
+            if !missing.is_empty() {
+                self.counts.commits_over_parked += 1;
+                self.coverage.doubt(look, lane, offset, missing);
+            }
+        }
+    }
+
+    /// The first offsets below `end` that the lane wants and has not accepted.
+    fn missing(&self, lane: Lane, end: i64, most: usize) -> Vec<i64> {
+        let next_wanted = next_wanted(self.source, lane);
+        match self.lanes.get(&lane) {
+            Some(record) => record.accepted.missing(end, most, next_wanted),
+            None => Front::default().missing(end, most, next_wanted),
+        }
+    }
+}
+
+/// Gives the first offset from a given one on that a lane wants.
+fn next_wanted(source: Source, lane: Lane) -> impl Fn(i64) -> i64 + Copy {
+    let taste = roster::TARGETS[usize::from(lane.target) % roster::TARGETS.len()].taste;
+    move |from| source.next_wanted(taste, lane.place, from)
+}

@@ -1,0 +1,138 @@
+//! What the judge has found: violations, and how often each invariant was looked at.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// Violations that are spelled out; further ones are only counted.
+const SPELLED_OUT: usize = 200;
+
+/// A promise that must hold at all times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub(crate) enum Invariant {
+    /// I1: a lane's first deliveries come in offset order, without a gap.
+    Order,
+    /// I2: after healing, every wanted event was delivered or dead-lettered.
+    NoLoss,
+    /// I3: nothing that was not written, or not wanted, or that was altered.
+    NoInvention,
+    /// I4: a commit passes only what was delivered, or parked with its lane's row.
+    CommitSafety,
+    /// I5: every repetition has a cause.
+    Duplicates,
+    /// I6: a repetition begins at or before the last delivered event and leaves nothing out.
+    Replays,
+    /// I7: what is healed drains within a bound, and nothing stands.
+    Liveness,
+    /// I9: at most 100 events a request, one attempt in flight a lane, backoff within its bounds.
+    Shape,
+    /// I11: workers call a target UP that has drained.
+    Agreement,
+}
+
+impl Invariant {
+    /// Every one.
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Order,
+        Self::NoLoss,
+        Self::NoInvention,
+        Self::CommitSafety,
+        Self::Duplicates,
+        Self::Replays,
+        Self::Liveness,
+        Self::Shape,
+        Self::Agreement,
+    ];
+
+    /// Number and name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Order => "I1 order",
+            Self::NoLoss => "I2 no loss",
+            Self::NoInvention => "I3 no invention",
+            Self::CommitSafety => "I4 commit safety",
+            Self::Duplicates => "I5 duplicates have causes",
+            Self::Replays => "I6 replays",
+            Self::Liveness => "I7 liveness",
+            Self::Shape => "I9 shape",
+            Self::Agreement => "I11 state agreement",
+        }
+    }
+}
+
+/// A broken promise.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Violation {
+    pub(crate) invariant: Invariant,
+    /// Milliseconds since the run began, as in the journal.
+    pub(crate) at_ms: u64,
+    pub(crate) what: String,
+}
+
+/// How often an invariant was looked at and found broken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Tally {
+    pub(crate) checked: u64,
+    pub(crate) violated: u64,
+}
+
+/// What happened, in numbers.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Counts {
+    pub(crate) requests: u64,
+    /// Events processed for the first time.
+    pub(crate) deliveries: u64,
+    /// Events processed again.
+    pub(crate) repeated: u64,
+    /// Events that a target never accepted, once everything had healed.
+    pub(crate) lost: u64,
+    /// Requests that began with an event that had been processed before.
+    pub(crate) replays: u64,
+    /// Requests with both events that had been processed before and new ones.
+    pub(crate) straddling: u64,
+    /// Requests of a worker that was frozen, after others had gone on with the lane.
+    pub(crate) zombies: u64,
+    /// Commits that were lower than one seen before.
+    pub(crate) commits_back: u64,
+    /// Runs in the retry topic.
+    pub(crate) parked_runs: u64,
+    /// Commits that passed parked events.
+    pub(crate) commits_over_parked: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(crate) struct Verdict {
+    tallies: BTreeMap<Invariant, Tally>,
+    violations: Vec<Violation>,
+}
+
+impl Verdict {
+    /// An invariant was looked at so many times more.
+    pub(crate) fn checked(&mut self, invariant: Invariant, times: u64) {
+        self.tallies.entry(invariant).or_default().checked += times;
+    }
+
+    /// An invariant was found broken.
+    pub(crate) fn broken(&mut self, invariant: Invariant, at_ms: u64, what: String) {
+        self.tallies.entry(invariant).or_default().violated += 1;
+        if self.violations.len() < SPELLED_OUT {
+            self.violations.push(Violation {
+                invariant,
+                at_ms,
+                what,
+            });
+        }
+    }
+
+    /// What was found broken, in the order of time.
+    pub(crate) fn violations(&self) -> &[Violation] {
+        &self.violations
+    }
+
+    /// How often this invariant was looked at and found broken.
+    pub(crate) fn tally(&self, invariant: Invariant) -> Tally {
+        self.tallies.get(&invariant).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,106 @@
+//! Manifests, in a directory for each worker process.
+//!
+//! They differ between processes in one header only, by which a process names itself to the
+//! receivers; so the judge knows who sent what. Files are put in place by rename.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use parcelhook_env::directories;
+use serde_json::{Value, json};
+
+use crate::{
+    judge::{INITIAL_BACKOFF_MS, MAX_BACKOFF_MS, WorkerNumber},
+    receiver::{Receivers, WORKER_HEADER},
+    roster::{self, TARGETS},
+    source::Taste,
+};
+
+/// How long the worker waits for an answer.
+const TIMEOUT: &str = "3s";
+
+/// What all manifests of a run have in common, and what may change.
+#[derive(Debug)]
+pub(crate) struct Manifests {
+    worker_group: String,
+    topics: Vec<String>,
+    urls: Vec<String>,
+    max_events: Vec<u16>,
+}
+
+impl Manifests {
+    /// As the roster says.
+    pub(crate) fn new(
+        worker_group: &str,
+        topics: &[String],
+        receivers: &Receivers,
+    ) -> Result<Self> {
+        let urls = roster::all().map(|(target, _)| Ok(receivers.of(target)?.url()));
+        Ok(Self {
+            worker_group: worker_group.to_owned(),
+            topics: topics.to_vec(),
+            urls: urls.collect::<Result<_>>()?,
+            max_events: TARGETS.iter().map(|target| target.max_events).collect(),
+        })
+    }
+
+    /// A directory with all manifests for one process.
+    pub(crate) fn directory(&self, worker: WorkerNumber) -> Result<PathBuf> {
+        let directory = directories::fresh("targets")?;
+        for (target, _) in roster::all() {
+            self.write(&directory, worker, target)?;
+        }
+        Ok(directory)
+    }
+
+    /// Changes a target, in this memory alone.
+    pub(crate) fn reconfigure(&mut self, target: u8, max_events: u16) {
+        if let Some(own) = self.max_events.get_mut(usize::from(target)) {
+            *own = max_events;
+        }
+    }
+
+    /// Writes a target's manifest.
+    pub(crate) fn write(&self, directory: &Path, worker: WorkerNumber, target: u8) -> Result<()> {
+        let name = TARGETS[usize::from(target)].name;
+        let text = self.manifest(worker, usize::from(target)).to_string();
+        // Names that begin with a dot are not read.
+        let written = directory.join(format!(".{name}.json"));
+        let place = directory.join(format!("{name}.json"));
+        fs::write(&written, text).with_context(|| format!("write {}", written.display()))?;
+        fs::rename(&written, &place).with_context(|| format!("write {}", place.display()))
+    }
+
+    fn manifest(&self, worker: WorkerNumber, target: usize) -> Value {
+        let roster::Target { name, taste, .. } = TARGETS[target];
+        let sources = self.topics.iter().map(|topic| match taste {
+            Taste::Everything => json!({"topic": topic}),
+            Taste::KindA => {
+                let headers = json!([{"name": "kind", "values": ["a"]}]);
+                json!({"topic": topic, "filter": {"headers": headers}})
+            }
+        });
+        let header = json!({"name": WORKER_HEADER, "value": worker.to_string()});
+        json!({
+            "apiVersion": "parcelhook.dev/v1alpha1",
+            "kind": "DeliveryTarget",
+            "metadata": {"name": name},
+            "spec": {
+                "workerGroup": self.worker_group,
+                "sources": sources.collect::<Vec<_>>(),
+                "startFrom": "Earliest",
+                "endpoint": {"url": self.urls[target], "headers": [header]},
+                "format": "Json",
+                "delivery": {"timeout": TIMEOUT},
+                "transaction": {"maxEvents": self.max_events[target]},
+                "retry": {
+                    "initialBackoff": format!("{INITIAL_BACKOFF_MS}ms"),
+                    "maxBackoff": format!("{}s", MAX_BACKOFF_MS / 1_000),
+                },
+            },
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! From a request to what the judge wants to know of it; everything strange about it is told.
+
+use std::collections::BTreeMap;
+
+use super::http::Request;
+use crate::{
+    judge::{Arrived, Lane, RequestNumber},
+    source::{Body, Place, Source},
+};
+
+/// The header by which a worker process names itself; its own manifests add it.
+pub(crate) const WORKER_HEADER: &str = "x-worker";
+
+/// What a receiver must know in order to understand requests.
+#[derive(Debug, Clone)]
+pub(crate) struct Decoder {
+    pub(crate) source: Source,
+    /// The number of each topic.
+    pub(crate) topics: BTreeMap<String, u8>,
+    /// Whose receiver it is.
+    pub(crate) target: u8,
+}
+
+impl Decoder {
+    /// Reads a request; the error says what is strange.
+    pub(super) fn read(&self, number: RequestNumber, request: &Request) -> Result<Arrived, String> {
+        let header = |name: &str| {
+            let value = request.header(name);
+            value.ok_or_else(|| format!("request {number} has no {name}"))
+        };
+        let numeric = |name: &str| {
+            let value = header(name)?;
+            value
+                .parse()
+                .map_err(|_| format!("request {number}: {name}: {value}"))
+        };
+        let (place, offsets) = self.events(&request.body)?;
+        Ok(Arrived {
+            request: number,
+            lane: Lane {
+                target: self.target,
+                place,
+            },
+            offsets,
+            worker: numeric(WORKER_HEADER)?,
+            attempt: numeric("parcelhook-attempt")?,
+            transaction: header("webhook-id")?.to_owned(),
+            processed: false,
+        })
+    }
+
+    /// The one partition and the offsets of a body's events.
+    fn events(&self, body: &[u8]) -> Result<(Place, Vec<i64>), String> {
+        let body: Body<'_> = serde_json::from_slice(body)
+            .map_err(|error| format!("{error} in {}", String::from_utf8_lossy(body)))?;
+        let mut place = None;
+        let mut offsets = Vec::with_capacity(body.events.len());
+        for event in &body.events {
+            let topic = self.topics.get(event.topic).copied();
+            let here = Place {
+                topic: topic.ok_or_else(|| format!("an event of topic {}", event.topic))?,
+                partition: event.partition,
+            };
+            if *place.get_or_insert(here) != here {
+                return Err(format!(
+                    "events of {here} beside those of another partition"
+                ));
+            }
+            if !self.source.wrote(here, event) {
+                return Err(format!(
+                    "{here}/{} is not as written: {event:?}",
+                    event.offset
+                ));
+            }
+            offsets.push(event.offset);
+        }
+        let place = place.ok_or("a request without events")?;
+        Ok((place, offsets))
+    }
+}

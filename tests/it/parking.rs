@@ -1,0 +1,77 @@
+//! A failing target's events wait in the retry topic and come back in order, and nobody waits for them.
+
+use anyhow::{Result, ensure};
+use parcelhook_env::{
+    eventually,
+    receiver::{Answer, Receiver},
+};
+use serde_json::json;
+
+use crate::{
+    scene::Scene,
+    site::SOON,
+    told::{shows, target},
+};
+
+#[tokio::test]
+async fn a_failing_targets_events_leave_the_way_and_come_back_in_order() -> Result<()> {
+    let scene = Scene::new("parked", 3).await?;
+    let good = scene.receiver("good")?;
+    let bad = scene.receiver("bad")?;
+    bad.answer(Answer::status(503)?);
+    let worker = scene.worker().await?;
+    scene.produce_to_each(3, 200).await?;
+    // Everything is committed although nothing was delivered to one of the two.
+    scene.all_committed().await?;
+    scene.caught_up(&good).await?.kept_exactly_once()?;
+    assert!(bad.accepted()?.is_empty());
+
+    bad.answer(Answer::ok());
+    scene.caught_up(&bad).await?.kept_exactly_once()?;
+    shows(&worker, "bad", "/state", "UP").await?;
+    scene.produce_to_each(3, 20).await?;
+    scene.caught_up(&bad).await?.kept_exactly_once()?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_parked_outlives_its_worker() -> Result<()> {
+    let scene = Scene::new("outlives", 2).await?;
+    let bad = scene.receiver("bad")?;
+    bad.answer(Answer::status(503)?);
+    let mut worker = scene.worker().await?;
+    scene.produce_to_each(2, 50).await?;
+    scene.all_committed().await?;
+    worker.process().kill()?;
+    worker = scene.worker().await?;
+    // Without traffic: the successor knows by the rows.
+    shows(&worker, "bad", "/state", "DOWN").await?;
+    bad.answer(Answer::ok());
+    scene.caught_up(&bad).await?.kept_exactly_once()?;
+    shows(&worker, "bad", "/state", "UP").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_suspended_target_keeps_its_events_over_a_restart() -> Result<()> {
+    let scene = Scene::new("suspended", 2).await?;
+    let receiver = Receiver::builder().compact().start()?;
+    scene.target("kept", &receiver.url("/"), &json!({"suspend": true}))?;
+    let worker = scene.worker().await?;
+    scene.produce_to_each(2, 50).await?;
+    scene.all_committed().await?;
+    worker.process().kill()?;
+    let worker = scene.worker().await?;
+    scene.produce_to_each(2, 50).await?;
+    scene.all_committed().await?;
+    assert_eq!(target(&worker, "kept").await?["state"], "SUSPENDED");
+    assert_eq!(receiver.requests().len(), 0);
+    scene.target("kept", &receiver.url("/"), &json!({"suspend": false}))?;
+    scene.caught_up(&receiver).await?.kept_exactly_once()?;
+    eventually("the lanes are live again", SOON, async || {
+        let state = target(&worker, "kept").await?;
+        ensure!(state["state"] == "UP", "{state}");
+        Ok(())
+    })
+    .await
+}

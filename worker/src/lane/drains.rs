@@ -1,0 +1,164 @@
+//! Parked events on their way back: what a lane asks of the reader, and what the reader sends.
+//!
+//! Owns nothing: the machine has the events that were read, [`super::recovering`] says how many lanes
+//! of a target may read at once.
+
+use std::time::Instant;
+
+use super::LaneKey;
+use super::machine::DrainedRun;
+use super::outlet::Out;
+use super::shard::Shard;
+use crate::clock;
+use crate::park::{DrainKey, ParkedBody, ParkedRun, Read, Scan};
+use crate::source::record::Record;
+
+impl<P> Shard<P> {
+    /// Begins to read the lane's bucket, unless too many lanes of the target do, or the target must be
+    /// left alone. Returns whether it began.
+    pub(super) fn begin_drain(&mut self, key: LaneKey, now: Instant) -> bool {
+        let shard = self.surroundings.shard;
+        let Some(lane) = self
+            .partitions
+            .get_mut(&key.slot)
+            .and_then(|partition| partition.lane_mut(key))
+        else {
+            return false;
+        };
+        let Some(target) = self.targets.get_mut(&lane.uid) else {
+            return false;
+        };
+        if let Some(until) = target.of.shared.held(now) {
+            self.wake_at(key, until);
+            return false;
+        }
+        if !target.recovering.admits(key) {
+            return false;
+        }
+        let Some((away, (drain, from, room))) = lane.away.as_mut().zip(lane.machine.begin_drain())
+        else {
+            return false;
+        };
+        target.recovering.began();
+        away.drain = Some(drain);
+        self.out.push_back(Out::Scan(Scan::Begin {
+            key: drain_key(shard, key, drain),
+            lane: away.address.clone(),
+            from,
+            room,
+        }));
+        true
+    }
+
+    /// Lets the reader send more.
+    pub(super) fn read_more(&mut self, key: LaneKey) {
+        let shard = self.surroundings.shard;
+        let more = self.lane_mut(key).and_then(|lane| lane.machine.more());
+        if let Some((drain, room)) = more {
+            let key = drain_key(shard, key, drain);
+            self.out.push_back(Out::Scan(Scan::More { key, room }));
+        }
+    }
+
+    /// Tells the reader when a lane has stopped reading.
+    pub(super) fn follow_drain(&mut self, key: LaneKey) {
+        let shard = self.surroundings.shard;
+        let Some(lane) = self.lane_mut(key) else {
+            return;
+        };
+        let uid = lane.uid;
+        let reads = lane.machine.backlog().and_then(|backlog| backlog.drain());
+        let Some(away) = lane.away.as_mut() else {
+            return;
+        };
+        let Some(drain) = away.drain.filter(|drain| Some(*drain) != reads) else {
+            return;
+        };
+        away.drain = reads;
+        let key = drain_key(shard, key, drain);
+        self.out.push_back(Out::Scan(Scan::End { key }));
+        self.drain_is_over(uid);
+    }
+
+    /// A lane of the target reads no more: another may.
+    pub(super) fn drain_is_over(&mut self, uid: uuid::Uuid) {
+        let Some(target) = self.targets.get_mut(&uid) else {
+            return;
+        };
+        let waiting: Vec<LaneKey> = target.recovering.ended().collect();
+        for lane in waiting {
+            self.stir(lane);
+        }
+    }
+
+    /// The reader sent something.
+    pub fn read(&mut self, read: Read, now: Instant) {
+        match read {
+            Read::Drained {
+                key,
+                runs,
+                scanned_to,
+            } => {
+                let lane_key = LaneKey::at(key.slot, key.lane);
+                let runs = runs.into_iter().map(drained).collect();
+                if let Some(lane) = self.lane_mut(lane_key) {
+                    lane.machine.drained(key.drain, runs, scanned_to);
+                    self.stir(lane_key);
+                }
+            }
+            Read::Cut { key, log_start } => self.was_cut(key, log_start),
+            Read::Bucket { ticket, end } => self.bucket_ends(ticket, end, now),
+        }
+    }
+
+    /// Retention took the beginning of what a lane wanted to read. Usually that is what others had
+    /// parked; it is loss when this lane's oldest event is older than what the topic keeps.
+    fn was_cut(&mut self, key: DrainKey, log_start: i64) {
+        let retention = self.surroundings.retention;
+        let lane_key = LaneKey::at(key.slot, key.lane);
+        let Some(lane) = self.lane_mut(lane_key) else {
+            return;
+        };
+        let oldest = lane
+            .machine
+            .backlog()
+            .and_then(|backlog| backlog.oldest_parked_at);
+        let age = oldest.map_or(0, |at| clock::unix_millis().saturating_sub(at));
+        let lost = u128::try_from(age).is_ok_and(|age| age >= retention.as_millis());
+        let uid = lane.uid;
+        lane.machine.cut(key.drain, log_start, lost);
+        if lost {
+            tracing::error!(
+                target = %uid,
+                log_start,
+                "parked events were lost: the retry topic's retention took them first"
+            );
+        }
+        self.stir(lane_key);
+    }
+}
+
+pub(super) fn drain_key(shard: u32, key: LaneKey, drain: u32) -> DrainKey {
+    DrainKey {
+        shard,
+        slot: key.slot,
+        lane: key.seat(),
+        drain,
+    }
+}
+
+fn drained(run: ParkedRun) -> DrainedRun<Record> {
+    let size = run.size();
+    let events = match run.body {
+        ParkedBody::Events(events) => events,
+        ParkedBody::Reference => Vec::new(),
+    };
+    DrainedRun {
+        offset: run.offset,
+        parked_at: run.parked_at,
+        incarnation: run.incarnation,
+        prev: run.prev,
+        size,
+        events,
+    }
+}

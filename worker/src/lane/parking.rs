@@ -1,0 +1,435 @@
+//! What a lane that is not live has to do on its shard: rows, runs, tombstones, and their answers.
+//!
+//! Asks the lane's machine for work and turns it into orders. Owns nothing: the machine knows what is
+//! on its way, [`super::unacked`] how much of it there may be.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
+
+use super::machine::{Due, Opening, Sight, Span, Work, Written};
+use super::outlet::Out;
+use super::partition::Partition;
+use super::shard::Shard;
+use super::surroundings::Surroundings;
+use super::unacked::Unacked;
+use super::{Away, Lane, LaneKey};
+use crate::clock;
+use crate::failpoint::{self, Failpoint};
+use crate::park::bucket::bucket;
+use crate::park::format::RUN_BYTES;
+use crate::park::{LaneAddress, Order, Produced, RUN_EVENTS, Refused, Run, Ticket};
+
+/// How long a partition waits after a write was refused before it writes again.
+const WRITE_AGAIN: Duration = Duration::from_millis(100);
+
+/// Bytes that a lane may hold back for a cut-over. More, and it parks on.
+const HOLD_BYTES: usize = 1 << 20;
+
+impl<P> Shard<P> {
+    /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
+    pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        loop {
+            let Some(partition) = self.partitions.get_mut(&key.slot) else {
+                return false;
+            };
+            if let Some(at) = partition.write_again.filter(|at| *at > now) {
+                self.wake_at(key, at);
+                return false;
+            }
+            let Some(work) = next_work(partition, key, &mut self.unacked, now) else {
+                self.wake_when_due(key);
+                return false;
+            };
+            match work {
+                Work::WriteRow => self.write_row(key, now),
+                Work::Park { skip } => self.park(key, skip),
+                Work::Tombstone => self.write_tombstone(key),
+                Work::BeginDrain => {
+                    if !self.begin_drain(key, now) {
+                        return false;
+                    }
+                }
+                Work::More => self.read_more(key),
+                Work::Attempt => return true,
+            }
+        }
+    }
+
+    /// The lane leaves live without a failure of its own.
+    pub(super) fn leave(&mut self, key: LaneKey, reason: ParkReason, due: Due, now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let Some(opening) = opening(partition, key, &self.surroundings) else {
+            return;
+        };
+        let suspended = reason == ParkReason::Suspended;
+        if let Some(lane) = partition.lane_mut(key) {
+            lane.machine.leave(reason, due, opening);
+            lane.machine.suspend(suspended, now, opening.unix);
+        }
+        self.has_left(key);
+    }
+
+    /// The lane is not live from now on.
+    pub(super) fn has_left(&mut self, key: LaneKey) {
+        if let Some(partition) = self.partitions.get_mut(&key.slot) {
+            ensure_away(partition, key, self.surroundings.buckets);
+        }
+        self.stir(key);
+    }
+
+    fn write_row(&mut self, key: LaneKey, now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        self.out
+            .extend(terminate(partition, &self.surroundings, now));
+        let number = partition.number();
+        let row_key = row_key(partition, key, &self.surroundings);
+        let Some((row_key, lane)) = row_key.zip(partition.lane_mut(key)) else {
+            return;
+        };
+        let bucket = lane.away.as_ref().map_or(0, |away| away.address.bucket);
+        if let Some(row) = lane.machine.write_row(number, bucket, now) {
+            let order = Order::Row(row_key, Some(Box::new(row)));
+            self.out.push_back(Out::Produce(ticket(key, number), order));
+        }
+    }
+
+    fn park(&mut self, key: LaneKey, skip: u64) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let number = partition.number();
+        let Some((order, bucket, bytes)) = run(partition, key, skip, number) else {
+            return;
+        };
+        self.unacked.began(key.slot, number, bucket, bytes);
+        self.out.push_back(Out::Produce(ticket(key, number), order));
+    }
+
+    fn write_tombstone(&mut self, key: LaneKey) {
+        failpoint::reached(Failpoint::CutoverBeforeTombstone);
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let number = partition.number();
+        let row_key = row_key(partition, key, &self.surroundings);
+        if let Some((row_key, lane)) = row_key.zip(partition.lane_mut(key)) {
+            lane.machine.tombstone(number);
+            let order = Order::Row(row_key, None);
+            self.out.push_back(Out::Produce(ticket(key, number), order));
+            self.follow_drain(key);
+        }
+    }
+
+    /// What became of an order is known.
+    pub fn produced(&mut self, produced: Produced, now: Instant) {
+        let Ticket { slot, lane, number } = produced.ticket;
+        for waiting in self.unacked.ended(slot, number) {
+            self.stir(waiting);
+        }
+        if let Err(refused) = produced.result {
+            self.was_refused(slot, refused, now);
+        }
+        match lane {
+            Some(seat) => self.lane_produced(LaneKey::at(slot, seat), number, produced.result),
+            None => self.partition_produced(slot, number, produced.result, now),
+        }
+    }
+
+    fn lane_produced(&mut self, key: LaneKey, number: u64, result: Result<i64, Refused>) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let Some(lane) = partition.lane_mut(key) else {
+            return;
+        };
+        match result {
+            Ok(offset) => {
+                let written = lane.machine.written(number, offset);
+                self.was_written(key, written, offset);
+            }
+            Err(Refused::TooLarge) => lane.machine.too_large(number),
+            Err(Refused::QueueFull | Refused::Failed | Refused::ProducerReplaced) => {
+                lane.machine.refused(number);
+            }
+        }
+        if let Some(partition) = self.partitions.get_mut(&key.slot) {
+            settle(partition, key);
+        }
+        self.stir(key);
+    }
+
+    fn was_written(&mut self, key: LaneKey, written: Option<Written>, offset: i64) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let id = partition.id.clone();
+        let Some(lane) = partition.lane_mut(key) else {
+            return;
+        };
+        match (written, &lane.away) {
+            (Some(Written::Park), Some(away)) => {
+                if lane
+                    .machine
+                    .backlog()
+                    .is_some_and(|backlog| !backlog.has_row())
+                {
+                    failpoint::reached(Failpoint::ParkAckedBeforeRowAcked);
+                }
+                self.surroundings
+                    .ends
+                    .raise(away.address.bucket, offset + 1);
+            }
+            (Some(Written::Tombstone), _) => {
+                failpoint::reached(Failpoint::CutoverAfterTombstone);
+                lane.away = None;
+                if let Some(target) = self.targets.get(&lane.uid) {
+                    target.lane_recovered(&id);
+                }
+            }
+            (Some(Written::Row), _) => failpoint::reached(Failpoint::RowBeforePark),
+            (Some(Written::Park) | None, _) => {}
+        }
+    }
+
+    /// Settles every lane of a partition, because its terminator was written.
+    pub(super) fn settle_all(&mut self, slot: u32) {
+        let Some(partition) = self.partitions.get_mut(&slot) else {
+            return;
+        };
+        let away: Vec<LaneKey> = partition
+            .lanes()
+            .filter(|(_, lane)| !lane.machine.is_live())
+            .map(|(key, _)| key)
+            .collect();
+        for key in &away {
+            settle(partition, *key);
+        }
+        away.into_iter().for_each(|key| self.stir(key));
+    }
+
+    /// A write of the partition was refused: nothing more is written for a moment.
+    fn was_refused(&mut self, slot: u32, refused: Refused, now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&slot) else {
+            return;
+        };
+        match refused {
+            Refused::TooLarge => {}
+            Refused::QueueFull | Refused::Failed => {
+                tracing::debug!(partition = %partition.id, %refused, "writing again");
+                partition.write_again = Some(now + WRITE_AGAIN);
+            }
+            Refused::ProducerReplaced => {
+                partition.write_again = Some(now + WRITE_AGAIN);
+                self.take_new_epoch(slot, now);
+            }
+        }
+    }
+
+    fn wake_when_due(&mut self, key: LaneKey) {
+        let wake = self.lane_mut(key).and_then(|lane| lane.machine.wake());
+        if let Some(at) = wake {
+            self.wake_at(key, at);
+        }
+    }
+}
+
+fn next_work(
+    partition: &mut Partition,
+    key: LaneKey,
+    unacked: &mut Unacked,
+    now: Instant,
+) -> Option<Work> {
+    let lane = partition.lane(key)?;
+    let bucket = lane.away.as_ref()?.address.bucket;
+    if !unacked.has_room(bucket) {
+        unacked.wait(bucket, key);
+    }
+    let sight = Sight {
+        waiting: partition.waiting(lane),
+        hold_is_full: partition.holds_more_than(lane, HOLD_BYTES),
+        may_park: unacked.has_room(bucket),
+    };
+    lane.machine.work(now, sight)
+}
+
+/// Events that are parked for good leave the queue.
+fn settle(partition: &mut Partition, key: LaneKey) {
+    let terminated = partition.own.is_some_and(|own| own.is_terminated());
+    let Some(lane) = partition.lane_mut(key) else {
+        return;
+    };
+    let events = lane.machine.settle(terminated, clock::unix_millis());
+    if events > 0 {
+        partition.done(key.index, events);
+    }
+}
+
+/// What the lane's machine must know to leave live. None before the partition is owned.
+pub(super) fn opening(
+    partition: &Partition,
+    key: LaneKey,
+    surroundings: &Surroundings,
+) -> Option<Opening> {
+    let lane = partition.lane(key)?;
+    let first = partition.records(lane).next();
+    let bucket = bucket(lane.uid, surroundings.buckets);
+    Some(Opening {
+        epoch: partition.own?.epoch,
+        bucket_end: surroundings.ends.at_least(bucket),
+        unix: clock::unix_millis(),
+        first: first.map_or(partition.position(), |record| record.offset),
+    })
+}
+
+/// Gives a lane that is not live its address.
+pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) {
+    let (source, topic_id) = (partition.id.clone(), partition.topic_id);
+    let Some(lane) = partition.lane_mut(key) else {
+        return;
+    };
+    if lane.away.is_some() || lane.machine.is_live() {
+        return;
+    }
+    lane.away = Some(Box::new(Away {
+        address: Arc::new(LaneAddress {
+            name: name(lane),
+            source,
+            topic_id,
+            bucket: bucket(lane.uid, buckets),
+        }),
+        drain: None,
+    }));
+}
+
+/// What a lane is called. One that is not live keeps its name until it is live again, whatever its
+/// target selects meanwhile: its row and its parked events are found by it.
+fn name(lane: &Lane) -> LaneName {
+    if let Some(away) = &lane.away {
+        return away.address.name;
+    }
+    LaneName {
+        target: lane.uid,
+        selection: *lane.selection.as_bytes(),
+    }
+}
+
+fn ticket(key: LaneKey, number: u64) -> Ticket {
+    Ticket {
+        slot: key.slot,
+        lane: Some(key.seat()),
+        number,
+    }
+}
+
+/// The key of everything that is written about the partition under its epoch.
+pub(super) fn scope(partition: &Partition, surroundings: &Surroundings) -> Option<Scope> {
+    Some(Scope {
+        group: surroundings.group.clone(),
+        topic_id: partition.topic_id.map(|id| id.0),
+        topic: partition.id.topic.to_string(),
+        partition: partition.id.partition,
+        epoch: partition.own?.epoch,
+    })
+}
+
+fn row_key(partition: &Partition, key: LaneKey, surroundings: &Surroundings) -> Option<RowKey> {
+    let lane = Some(name(partition.lane(key)?));
+    let scope = scope(partition, surroundings)?;
+    Some(RowKey { scope, lane })
+}
+
+/// The terminator of the partition's epoch, when it must come before a row.
+pub(super) fn terminate(
+    partition: &mut Partition,
+    surroundings: &Surroundings,
+    now: Instant,
+) -> Option<Out> {
+    partition.own.filter(super::own::Own::wants_terminator)?;
+    write_terminator(partition, surroundings, now)
+}
+
+/// Produces the terminator of the partition's epoch.
+pub(super) fn write_terminator(
+    partition: &mut Partition,
+    surroundings: &Surroundings,
+    now: Instant,
+) -> Option<Out> {
+    let scope = scope(partition, surroundings)?;
+    let frontier = partition.frontier();
+    let number = partition.number();
+    partition.own.as_mut()?.produced(number, frontier, now);
+    let ticket = Ticket {
+        slot: partition.slot(),
+        lane: None,
+        number,
+    };
+    let key = RowKey { scope, lane: None };
+    let terminator = Terminator { frontier };
+    Some(Out::Produce(
+        ticket,
+        Order::Terminator(key, Some(terminator)),
+    ))
+}
+
+/// The lane's next run behind the first `skip` events of its queue, with its bucket and its bytes.
+fn run(
+    partition: &mut Partition,
+    key: LaneKey,
+    skip: u64,
+    number: u64,
+) -> Option<(Order, i32, usize)> {
+    let lane = partition.lane(key)?;
+    let backlog = lane.machine.backlog()?;
+    let address = Arc::clone(&lane.away.as_ref()?.address);
+    let mut waiting = partition
+        .records(lane)
+        .skip(usize::try_from(skip).ok()?)
+        .peekable();
+    let limit = backlog.run_limit(waiting.peek()?.offset, RUN_EVENTS);
+    let mut bytes = 0;
+    let mut events = Vec::new();
+    for record in waiting.take(limit) {
+        if !events.is_empty() && bytes + record.size() > RUN_BYTES {
+            break;
+        }
+        bytes += record.size();
+        events.push(record.clone());
+    }
+    let span = Span {
+        events: u32::try_from(events.len()).ok()?,
+        first: events.first()?.offset,
+        last: events.last()?.offset,
+    };
+    let last_error = backlog.last_failure.as_ref().map(|failure| {
+        let status = failure.status.map(|status| format!(" {status}"));
+        format!("{}{}", failure.reason, status.unwrap_or_default())
+    });
+    let header = partition.lane_mut(key)?.machine.park(number, span)?;
+    let bucket = address.bucket;
+    let run = Box::new(Run {
+        lane: address,
+        incarnation: header.incarnation,
+        reason: header.reason,
+        prev: header.prev,
+        attempts: header.attempts,
+        first_failed_at: Some(header.since),
+        not_before: match header.not_before {
+            NotBefore::At(at) => Some(at),
+            NotBefore::Never => None,
+        },
+        last_error,
+        events,
+    });
+    let order = if header.by_reference {
+        Order::ParkReference(run)
+    } else {
+        Order::Park(run)
+    };
+    Some((order, bucket, bytes))
+}

@@ -1,0 +1,112 @@
+//! How many lanes of one target may drain at once on one shard.
+//!
+//! Owns the allowance: few while the target is DOWN, so that probes cost little and a target that
+//! hangs holds little; doubled with each delivery, so that recovery is no denial of service.
+
+use std::collections::VecDeque;
+
+use super::LaneKey;
+
+/// Lanes that may probe a target that is DOWN.
+const PROBES: u32 = 2;
+
+/// Lanes that may drain to a target that takes everything.
+const MOST: u32 = 64;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Recovering {
+    draining: u32,
+    allowance: u32,
+    waiting: VecDeque<LaneKey>,
+}
+
+impl Default for Recovering {
+    fn default() -> Self {
+        Self {
+            draining: 0,
+            allowance: PROBES,
+            waiting: VecDeque::new(),
+        }
+    }
+}
+
+impl Recovering {
+    /// Whether a lane may begin to drain; one that may not is kept and named later.
+    pub fn admits(&mut self, lane: LaneKey) -> bool {
+        let admits = self.draining < self.allowance;
+        if !admits && !self.waiting.contains(&lane) {
+            self.waiting.push_back(lane);
+        }
+        admits
+    }
+
+    /// A lane begins to drain.
+    pub fn began(&mut self) {
+        self.draining += 1;
+    }
+
+    /// A lane drains no more. Returns the lanes that may ask again.
+    pub fn ended(&mut self) -> impl Iterator<Item = LaneKey> {
+        self.draining = self.draining.saturating_sub(1);
+        self.next()
+    }
+
+    /// A drained transaction was delivered. Returns the lanes that may ask again.
+    pub fn delivered(&mut self) -> impl Iterator<Item = LaneKey> {
+        self.allowance = (self.allowance * 2).min(MOST);
+        self.next()
+    }
+
+    /// A drained transaction failed.
+    pub fn failed(&mut self) {
+        self.allowance = PROBES;
+    }
+
+    fn next(&mut self) -> impl Iterator<Item = LaneKey> {
+        let free = self.allowance.saturating_sub(self.draining) as usize;
+        let free = free.min(self.waiting.len());
+        self.waiting.drain(..free).collect::<Vec<_>>().into_iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(id: u64) -> LaneKey {
+        LaneKey {
+            slot: 0,
+            index: 0,
+            id,
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_down_is_probed_by_few_and_recovers_by_doubling() {
+        let mut recovering = Recovering::default();
+        for id in 0..2 {
+            assert!(recovering.admits(lane(id)));
+            recovering.began();
+        }
+        for id in 2..9 {
+            assert!(!recovering.admits(lane(id)));
+        }
+        let woken: Vec<_> = recovering.delivered().collect();
+        assert_eq!(woken, [lane(2), lane(3)]);
+        woken.iter().for_each(|_| recovering.began());
+        assert_eq!(recovering.delivered().count(), 4);
+        recovering.failed();
+        assert!(!recovering.admits(lane(9)));
+    }
+
+    #[test]
+    fn a_lane_that_ends_makes_room_for_one_that_waits() {
+        let mut recovering = Recovering::default();
+        recovering.began();
+        recovering.began();
+        assert!(!recovering.admits(lane(1)) && !recovering.admits(lane(1)));
+        assert_eq!(recovering.ended().collect::<Vec<_>>(), [lane(1)]);
+        assert_eq!(recovering.ended().count(), 0);
+    }
+}

@@ -1,0 +1,232 @@
+//! What happens to a failing target's events: one promise a test.
+
+use super::*;
+use crate::park::Refused;
+
+fn parked(bench: &Bench) -> Vec<i64> {
+    let runs = bench.topics.buckets.values().flatten();
+    runs.flat_map(|run| run.events.iter().map(|event| event.offset))
+        .collect()
+}
+
+#[test]
+fn a_failing_targets_events_leave_the_way_and_come_back_in_order() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0, 1]);
+    bench.end(0, unavailable());
+    assert_eq!(bench.frontier(0), 2, "parked events may be committed");
+    bench.read(0, [2, 3, 4, 5]);
+    assert_eq!(
+        (parked(&bench), bench.frontier(0)),
+        (vec![0, 1, 2, 3, 4, 5], 6)
+    );
+    assert_eq!(
+        bench.progress[&0].in_flight_bytes(),
+        0,
+        "what is parked holds no memory"
+    );
+    assert!(
+        bench.in_flight.is_empty(),
+        "nothing is sent before it is due"
+    );
+    bench.wait(3);
+    assert_eq!(
+        offsets(&bench.in_flight[0]),
+        [0, 1],
+        "the attempted transaction goes as it was"
+    );
+    assert_eq!(bench.in_flight[0].request.attempt, 2);
+    bench.end(0, delivered());
+    assert_eq!(offsets(&bench.in_flight[0]), [2, 3, 4]);
+    bench.end(0, delivered());
+    bench.end(0, delivered());
+    assert_eq!(bench.delivered(1, 0), [0, 1, 2, 3, 4, 5]);
+    assert!(bench.topics.rows.is_empty(), "the lane is live again");
+    assert_eq!(bench.topics.readers(), 0);
+    bench.read(0, [6]);
+    assert_eq!(offsets(&bench.in_flight[0]), [6]);
+    assert_eq!(parked(&bench).len(), 6, "a live lane parks nothing");
+}
+
+#[test]
+fn nothing_is_committed_before_park_row_and_terminator_are_written() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.writes = false;
+    bench.read(0, [0, 1]);
+    bench.end(0, unavailable());
+    let mut frontiers = vec![bench.frontier(0)];
+    while bench.topics.write_next(&mut bench.shard, bench.now) {
+        bench.settle();
+        frontiers.push(bench.frontier(0));
+    }
+    assert_eq!(frontiers, [0, 0, 0, 2], "terminator, row, park");
+}
+
+#[test]
+fn a_park_that_was_refused_goes_again_with_all_behind_it() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    bench.end(0, unavailable());
+    bench.writes = false;
+    bench.read(0, [1]);
+    bench.read(0, [2]);
+    assert!(
+        bench
+            .topics
+            .refuse_next(&mut bench.shard, Refused::Failed, bench.now)
+    );
+    bench.writes = true;
+    bench.settle();
+    assert_eq!(bench.frontier(0), 1);
+    bench.wait(1);
+    assert_eq!(bench.frontier(0), 3);
+    bench.wait(3);
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.delivered(1, 0), [0, 1, 2]);
+}
+
+#[test]
+fn a_target_that_fails_again_waits_longer_and_is_sent_the_same_transaction() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0, 1]);
+    let first = bench.in_flight[0].request.clone();
+    bench.end(0, unavailable());
+    for attempt in 2..6 {
+        bench.wait(1_000);
+        let request = bench.in_flight[0].request.clone();
+        assert_eq!(
+            (&request.id, &request.body, request.attempt),
+            (&first.id, &first.body, attempt)
+        );
+        bench.end(0, unavailable());
+        assert_eq!(bench.topics.readers(), 0, "a lane that waits reads nothing");
+    }
+    assert_eq!(bench.topics.rows.values().next().unwrap().attempts, 5);
+}
+
+#[test]
+fn events_that_come_while_a_lane_drains_go_behind_what_is_parked() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    bench.end(0, unavailable());
+    bench.wait(3);
+    bench.read(0, [1, 2]);
+    bench.end(0, delivered());
+    bench.read(0, [3]);
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(
+        (bench.delivered(1, 0), bench.frontier(0)),
+        (&[0, 1, 2, 3][..], 4)
+    );
+    assert!(bench.topics.rows.is_empty());
+}
+
+#[test]
+fn a_lane_that_succeeds_after_failing_makes_its_siblings_due() {
+    let mut bench = Bench::new([target(1)]);
+    for slot in 0..3 {
+        bench.assign(slot, vec![]);
+        bench.read(slot, [0]);
+        bench.end(0, unavailable());
+    }
+    bench.wait(3);
+    for _ in 0..2 {
+        bench.end(0, unavailable());
+    }
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.topics.hints.len(), 3);
+    for slot in 0..3 {
+        assert_eq!(bench.delivered(1, slot), [0]);
+    }
+}
+
+#[test]
+fn a_suspended_target_keeps_its_events_and_sends_them_in_order_when_it_is_resumed() {
+    let mut suspended = target(1);
+    suspended.suspend = true;
+    let mut bench = Bench::new([suspended]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0, 1]);
+    bench.wait(1_000_000);
+    assert!(bench.in_flight.is_empty());
+    assert_eq!((parked(&bench), bench.frontier(0)), (vec![0, 1], 2));
+    bench.apply([target(1)]);
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.delivered(1, 0), [0, 1]);
+    assert!(bench.topics.rows.is_empty());
+}
+
+#[test]
+fn a_target_that_hangs_is_overtaken_by_nobody_and_its_events_leave_memory() {
+    let mut bench = Bench::new([target(1), target(2)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    bench.end(bench.attempt_of(2), delivered());
+    bench.read(0, [1, 2]);
+    bench.end(bench.attempt_of(2), delivered());
+    bench.pause(0);
+    for _ in 0..4 {
+        bench.wait(1);
+    }
+    assert_eq!(bench.progress[&0].in_flight_bytes(), 0);
+    assert_eq!((parked(&bench), bench.frontier(0)), (vec![0, 1, 2], 3));
+    assert_eq!(
+        bench.topics.readers(),
+        0,
+        "nothing is read back before the attempt has ended"
+    );
+    bench.end(0, delivered());
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(
+        bench.delivered(1, 0),
+        [0, 1, 2],
+        "the copy of what was in flight is skipped"
+    );
+}
+
+#[test]
+fn an_event_that_the_topic_does_not_take_goes_alone_and_then_by_its_place() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.writes = false;
+    bench.read(0, [0, 1]);
+    bench.end(0, unavailable());
+    for refused in [false, false, true, true] {
+        let acted = if refused {
+            bench
+                .topics
+                .refuse_next(&mut bench.shard, Refused::TooLarge, bench.now)
+        } else {
+            bench.topics.write_next(&mut bench.shard, bench.now)
+        };
+        assert!(acted);
+        bench.settle();
+    }
+    let orders: Vec<_> = bench
+        .topics
+        .orders
+        .iter()
+        .map(|(_, order)| format!("{order:?}"))
+        .collect();
+    assert!(
+        orders
+            .iter()
+            .any(|order| order.starts_with("ParkReference")),
+        "{orders:?}"
+    );
+}

@@ -1,0 +1,225 @@
+//! Our own topics in memory, with a reader that gives each lane what it asks for.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Instant;
+
+use parcelhook_crds::lane::{LaneRow, RowKey, Terminator};
+
+use super::super::outlet::Out;
+use super::super::shard::Shard;
+use crate::park::{
+    DrainKey, LaneAddress, Order, ParkedBody, ParkedRun, Produced, Read, Refused, Run, Scan, Ticket,
+};
+use crate::state::{Ask, RowPlace, Told};
+
+pub(super) const BUCKETS: i32 = 4;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Topics {
+    pub(super) buckets: BTreeMap<i32, Vec<Run>>,
+    pub(super) rows: BTreeMap<RowKey, LaneRow>,
+    pub(super) terminators: BTreeMap<RowKey, Terminator>,
+    /// Orders that were given and not carried out.
+    pub(super) orders: VecDeque<(Ticket, Order)>,
+    pub(super) hints: Vec<uuid::Uuid>,
+    readers: BTreeMap<DrainKey, Reader>,
+    lanes_offset: i64,
+}
+
+struct Reader {
+    lane: Arc<LaneAddress>,
+    cursor: usize,
+    room: usize,
+}
+
+impl Topics {
+    /// Takes the shard's orders, and with `writes` carries them out. Returns whether anything happened.
+    pub(super) fn carry_out<P>(
+        &mut self,
+        shard: &mut Shard<P>,
+        now: Instant,
+        writes: bool,
+    ) -> bool {
+        let mut happened = false;
+        while let Some(out) = shard.take_order() {
+            happened = true;
+            match out {
+                Out::Produce(ticket, order) => self.orders.push_back((ticket, order)),
+                Out::Scan(Scan::Bucket { ticket, bucket, .. }) => {
+                    let end = self.buckets.get(&bucket).map_or(0, Vec::len) as i64;
+                    shard.read(Read::Bucket { ticket, end }, now);
+                }
+                Out::Scan(scan) => self.scan(scan),
+                Out::Ask(Ask::TakeOver { slot, place, .. }) => {
+                    let told = self.rows_of(slot, &place);
+                    shard.told(told, now);
+                }
+                Out::Ask(Ask::Sweep { .. } | Ask::Forget { .. }) => {}
+                Out::Hint(uid) => self.hints.push(uid),
+            }
+        }
+        while writes && self.write_next(shard, now) {
+            happened = true;
+        }
+        happened | self.serve(shard, now)
+    }
+
+    /// What a new owner is told: here every row of the partition counts.
+    fn rows_of(&self, slot: u32, place: &RowPlace) -> Told {
+        let rows = self
+            .rows
+            .iter()
+            .filter(|(key, _)| key.scope.partition == place.source.partition);
+        Told::Rows {
+            slot,
+            highest: rows
+                .clone()
+                .map(|(key, _)| key.scope.epoch.n)
+                .max()
+                .unwrap_or(0),
+            rows: rows
+                .filter_map(|(key, row)| Some((key.lane?, row.clone())))
+                .collect(),
+            frontier: None,
+        }
+    }
+
+    /// Carries the oldest order out. Returns whether there was one.
+    pub(super) fn write_next<P>(&mut self, shard: &mut Shard<P>, now: Instant) -> bool {
+        let Some((ticket, order)) = self.orders.pop_front() else {
+            return false;
+        };
+        let result = Ok(self.write(order));
+        shard.produced(Produced { ticket, result }, now);
+        true
+    }
+
+    /// Refuses the oldest order. Returns whether there was one.
+    pub(super) fn refuse_next<P>(
+        &mut self,
+        shard: &mut Shard<P>,
+        why: Refused,
+        now: Instant,
+    ) -> bool {
+        let Some((ticket, _)) = self.orders.pop_front() else {
+            return false;
+        };
+        let result = Err(why);
+        shard.produced(Produced { ticket, result }, now);
+        true
+    }
+
+    fn write(&mut self, order: Order) -> i64 {
+        match order {
+            Order::Park(run) | Order::ParkReference(run) => {
+                let bucket = self.buckets.entry(run.lane.bucket).or_default();
+                bucket.push(*run);
+                bucket.len() as i64 - 1
+            }
+            Order::Row(key, Some(row)) => {
+                self.rows.insert(key, *row);
+                self.next_lanes_offset()
+            }
+            Order::Row(key, None) => {
+                self.rows.remove(&key);
+                self.next_lanes_offset()
+            }
+            Order::Terminator(key, Some(terminator)) => {
+                self.terminators.insert(key, terminator);
+                self.next_lanes_offset()
+            }
+            Order::Terminator(key, None) => {
+                self.terminators.remove(&key);
+                self.next_lanes_offset()
+            }
+            Order::DeadLetter(_) => 0,
+        }
+    }
+
+    fn next_lanes_offset(&mut self) -> i64 {
+        self.lanes_offset += 1;
+        self.lanes_offset
+    }
+
+    fn scan(&mut self, scan: Scan) {
+        match scan {
+            Scan::Begin {
+                key,
+                lane,
+                from,
+                room,
+            } => {
+                let cursor = usize::try_from(from).unwrap();
+                let reader = Reader { lane, cursor, room };
+                assert!(
+                    self.readers.insert(key, reader).is_none(),
+                    "{key:?} reads twice"
+                );
+            }
+            Scan::More { key, room } => {
+                self.readers.get_mut(&key).unwrap().room += room;
+            }
+            Scan::End { key } => {
+                assert!(self.readers.remove(&key).is_some(), "{key:?} did not read");
+            }
+            Scan::Bucket { .. } => {}
+        }
+    }
+
+    /// Sends every reader what it has room for. Returns whether there was anything.
+    fn serve<P>(&mut self, shard: &mut Shard<P>, now: Instant) -> bool {
+        let mut reads = Vec::new();
+        for (key, reader) in &mut self.readers {
+            let empty = Vec::new();
+            let bucket = self.buckets.get(&reader.lane.bucket).unwrap_or(&empty);
+            let begun = reader.cursor;
+            let mut runs = Vec::new();
+            while let Some(run) = bucket.get(reader.cursor).filter(|_| reader.room > 0) {
+                if run.lane == reader.lane {
+                    let parked = read_back(run, reader.cursor as i64);
+                    reader.room = reader.room.saturating_sub(parked.size());
+                    runs.push(parked);
+                }
+                reader.cursor += 1;
+            }
+            let scanned_to = reader.cursor as i64;
+            if reader.cursor > begun
+                || begun == bucket.len() && !reader.lane.source.topic.is_empty()
+            {
+                reads.push((
+                    reader.cursor > begun,
+                    Read::Drained {
+                        key: *key,
+                        runs,
+                        scanned_to,
+                    },
+                ));
+            }
+        }
+        let mut happened = false;
+        for (moved, read) in reads {
+            happened |= moved;
+            shard.read(read, now);
+        }
+        happened
+    }
+
+    /// Lanes that read now.
+    pub(super) fn readers(&self) -> usize {
+        self.readers.len()
+    }
+}
+
+fn read_back(run: &Run, offset: i64) -> ParkedRun {
+    ParkedRun {
+        offset,
+        parked_at: 0,
+        incarnation: run.incarnation,
+        offsets: run.offsets().unwrap(),
+        prev: run.prev,
+        first_failed_at: run.first_failed_at,
+        body: ParkedBody::Events(run.events.clone()),
+    }
+}

@@ -1,0 +1,6 @@
+//! The reader's pure parts, against a model of buckets and shards.
+
+mod promises;
+mod questions;
+mod schedules;
+mod world;

@@ -1,0 +1,139 @@
+//! What the owner of a partition lets be committed, and under which epoch.
+//!
+//! Nothing of a partition is committed before its shard has claimed it: until then the group's commit
+//! is the predecessor's and must stay. Owns the claim and the commit that the shard waits for.
+//! Touched when a partition is claimed and at commits, never on the way of an event.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use parcelhook_crds::lane::Epoch;
+use uuid::Uuid;
+
+use super::rebalance::lock;
+
+/// Nobody waits for a commit.
+const NONE: i64 = i64::MAX;
+
+/// How soon a new epoch must be in the group's commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// With the next commit that is made anyway: nothing of the epoch waits for it.
+    WithNextCommit,
+    /// Now, also with a frontier that has not moved.
+    Now,
+}
+
+/// The random part of an epoch: from the system's generator, so that two workers that take the same
+/// number never share it.
+pub fn random_bits() -> u64 {
+    let (high, low) = Uuid::new_v4().as_u64_pair();
+    // A version 4 UUID has six fixed bits (RFC 9562); folded, none of them stays fixed.
+    high.rotate_left(32) ^ low
+}
+
+/// What may be committed of a partition at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Up to here everything is done.
+    pub(super) frontier: i64,
+    /// The owner.
+    pub(super) epoch: Epoch,
+    /// The epoch must be committed even if the frontier has not moved.
+    pub(super) now: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Claims {
+    claimed: Mutex<Option<(Epoch, Claim)>>,
+    awaited: AtomicI64,
+}
+
+impl Default for Claims {
+    fn default() -> Self {
+        Self {
+            claimed: Mutex::new(None),
+            awaited: AtomicI64::new(NONE),
+        }
+    }
+}
+
+impl Claims {
+    /// The latest epoch counts; the same one can only become more urgent.
+    pub(super) fn claim(&self, epoch: Epoch, claim: Claim) {
+        let mut claimed = lock(&self.claimed);
+        let more = claimed.is_none_or(|(known, how)| {
+            epoch > known || (epoch == known && how == Claim::WithNextCommit)
+        });
+        if more {
+            *claimed = Some((epoch, claim));
+        }
+    }
+
+    /// Somebody waits for a commit at or above an offset. Of several such the lowest counts.
+    pub(super) fn wait_for(&self, offset: i64) {
+        self.awaited.fetch_min(offset, Ordering::Relaxed);
+    }
+
+    /// Nobody waits any more when this offset is committed. Returns whether somebody did.
+    pub(super) fn arrived(&self, committed: i64) -> bool {
+        let awaited = self.awaited.load(Ordering::Relaxed);
+        // What came in between is lower: it is answered at the next look.
+        committed >= awaited
+            && self
+                .awaited
+                .compare_exchange(awaited, NONE, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+    }
+
+    /// What may be committed; none before the partition is claimed.
+    pub(super) fn standing(&self, frontier: i64) -> Option<Standing> {
+        let (epoch, claim) = (*lock(&self.claimed))?;
+        Some(Standing {
+            frontier,
+            epoch,
+            now: claim == Claim::Now || self.awaited.load(Ordering::Relaxed) <= frontier,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn epoch(n: u32) -> Epoch {
+        Epoch { n, random: 7 }
+    }
+
+    #[test]
+    fn nothing_may_be_committed_before_the_claim() {
+        assert_eq!(Claims::default().standing(5), None);
+    }
+
+    #[test]
+    fn a_later_epoch_replaces_an_earlier_one_and_never_the_other_way_round() {
+        let claims = Claims::default();
+        claims.claim(epoch(2), Claim::Now);
+        claims.claim(epoch(1), Claim::Now);
+        claims.claim(epoch(2), Claim::WithNextCommit);
+        let standing = claims.standing(5).unwrap();
+        assert_eq!((standing.epoch, standing.now), (epoch(2), true));
+        claims.claim(epoch(3), Claim::WithNextCommit);
+        let standing = claims.standing(5).unwrap();
+        assert_eq!((standing.epoch, standing.now), (epoch(3), false));
+    }
+
+    #[test]
+    fn who_waits_for_a_commit_gets_one_as_soon_as_the_frontier_is_there() {
+        let claims = Claims::default();
+        claims.claim(epoch(1), Claim::WithNextCommit);
+        claims.wait_for(10);
+        claims.wait_for(12);
+        assert!(!claims.standing(9).unwrap().now);
+        assert!(claims.standing(10).unwrap().now);
+        assert!(!claims.arrived(9));
+        assert!(claims.arrived(10));
+        assert!(!claims.arrived(100), "answered once");
+    }
+}

@@ -1,0 +1,456 @@
+//! The tail's thread: one loop that takes questions, reads, asks brokers for ends, and answers.
+//!
+//! Owns the consumer and the table. Waits only in `poll` and in questions to brokers, both with a
+//! bound, and never for a shard. What is decided is decided in `asks` and `reading`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parcelhook_crds::lane::Entry;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
+use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use super::super::table::Table;
+use super::super::{Ask, Told};
+use super::TailConfig;
+use super::asks::{Asks, NoRoom};
+use super::reading::Reading;
+use crate::background::{Cause, blocked};
+use crate::clock;
+use crate::park::bucket::lanes_partition;
+use crate::source::client::drop_within;
+use crate::source::{SourceError, log::Journal};
+
+/// How long `poll` may wait when nothing comes: questions are looked at that often.
+const IDLE_POLL: Duration = Duration::from_millis(50);
+
+/// The same while somebody waits for an answer.
+const BUSY_POLL: Duration = Duration::from_millis(5);
+
+/// Records that are read in one go before questions are looked at.
+const RECORDS_AT_ONCE: usize = 1_000;
+
+/// How long brokers may take to name ends, at first and at most. Reading stands still meanwhile, so
+/// the longer times are for clusters that have not answered in the shorter.
+const QUESTION: Duration = Duration::from_millis(400);
+const QUESTION_AT_MOST: Duration = Duration::from_secs(5);
+
+/// How long to wait before brokers that did not answer are asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// Least time between two beginnings from the start of the topic.
+const ANEW_AGAIN: Duration = Duration::from_secs(1);
+
+/// How long closing the consumer may take before it is left to itself.
+const CLOSE: Duration = Duration::from_millis(250);
+
+/// Least time between two log lines about records that cannot be read.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// Properties that the tail rests on, whatever is configured for the source topics.
+const OWNED: [(&str, &str); 10] = [
+    // Nothing of its own is remembered: each start reads everything.
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    // A stray transaction in our topic must not hold its readers up.
+    ("isolation.level", "read_uncommitted"),
+    ("enable.partition.eof", "true"),
+    ("allow.auto.create.topics", "false"),
+    ("statistics.interval.ms", "0"),
+    // A question to a broker waits behind an empty fetch, and a new owner waits for the answer.
+    ("fetch.wait.max.ms", "100"),
+    // Rows are small, and are folded faster than they come.
+    ("queued.max.messages.kbytes", "2048"),
+    ("queued.min.messages", "1000"),
+];
+
+type TailConsumer = BaseConsumer<Context>;
+
+/// The context of the tail's consumer: its log.
+#[derive(Debug, Default)]
+pub(super) struct Context(Journal);
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(clock::now(), &error, reason);
+    }
+}
+
+impl ConsumerContext for Context {}
+
+/// Makes the consumer. It does nothing before it is assigned.
+///
+/// # Errors
+/// When librdkafka refuses a property.
+pub(super) fn connect(config: &TailConfig) -> Result<TailConsumer, SourceError> {
+    let mut client = ClientConfig::new();
+    for (key, value) in &config.client {
+        client.set(key, value);
+    }
+    for (key, value) in OWNED {
+        client.set(key, value);
+    }
+    // librdkafka wants a group to assign by hand; it is never joined.
+    client.set("group.id", format!("{}.lanes-tail", config.group));
+    client.remove("group.instance.id");
+    client.set_log_level(RDKafkaLogLevel::Info);
+    client
+        .create_with_context(Context::default())
+        .map_err(SourceError::configuration)
+}
+
+/// The tail before it runs. Made by [`super::prepare`].
+pub struct TailThread {
+    config: TailConfig,
+    consumer: TailConsumer,
+    asked: Receiver<Ask>,
+    shards: Vec<Sender<Told>>,
+    unreadable: Arc<AtomicU64>,
+    table: Table,
+    readings: BTreeMap<i32, Reading>,
+    asks: Asks,
+    question: Question,
+    anew: Option<Instant>,
+    logged: Option<Instant>,
+}
+
+/// When brokers are asked for ends, and how patiently.
+#[derive(Debug)]
+struct Question {
+    next: Option<Instant>,
+    timeout: Duration,
+    failures: usize,
+}
+
+impl fmt::Debug for TailThread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TailThread")
+            .field("config", &self.config)
+            .finish_non_exhaustive()
+    }
+}
+
+impl TailThread {
+    pub(super) fn new(
+        config: TailConfig,
+        consumer: TailConsumer,
+        asked: Receiver<Ask>,
+        shards: Vec<Sender<Told>>,
+        unreadable: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            table: Table::new(&config.group),
+            config,
+            consumer,
+            asked,
+            shards,
+            unreadable,
+            readings: BTreeMap::new(),
+            asks: Asks::default(),
+            question: Question {
+                next: None,
+                timeout: QUESTION,
+                failures: 0,
+            },
+            anew: Some(clock::now()),
+            logged: None,
+        }
+    }
+
+    /// Reads and answers until the last handle is dropped. Blocks its thread.
+    pub fn run(mut self) {
+        let mut waits_for_room = false;
+        while self.obey() {
+            self.begin_anew();
+            self.read(waits_for_room);
+            self.ask_for_ends();
+            self.settle_doubts();
+            waits_for_room = self.answer();
+        }
+        if !drop_within("tail-close", self.consumer, clock::now() + CLOSE) {
+            tracing::debug!("the tail's consumer did not close in time; it is left to itself");
+        }
+    }
+
+    /// Takes the questions that have come. Returns whether there may be more.
+    fn obey(&mut self) -> bool {
+        loop {
+            match self.asked.try_recv() {
+                Ok(ask) => {
+                    let TailConfig {
+                        group, partitions, ..
+                    } = &self.config;
+                    self.asks.heed(ask, |place| {
+                        let source = &place.source;
+                        lanes_partition(group, &source.topic, source.partition, *partitions)
+                    });
+                }
+                Err(TryRecvError::Empty) => return true,
+                Err(TryRecvError::Disconnected) => return false,
+            }
+        }
+    }
+
+    /// Begins at the start of the topic when that is due: at first, and when the place that was read
+    /// is not in the log any more.
+    fn begin_anew(&mut self) {
+        let now = clock::now();
+        if self.anew.is_none_or(|due| now < due) {
+            return;
+        }
+        self.anew = None;
+        self.table.clear();
+        self.asks.forget_ends();
+        self.readings = (0..self.config.partitions)
+            .map(|partition| (partition, Reading::default()))
+            .collect();
+        let begun = list(&self.config.topic, self.readings.keys(), Offset::Beginning)
+            .and_then(|all| self.consumer.assign(&all));
+        if let Err(error) = begun {
+            tracing::error!(topic = self.config.topic, %error, "the lanes topic cannot be read");
+            self.anew = Some(now + ANEW_AGAIN);
+        }
+    }
+
+    /// Waits for records and folds what has come.
+    fn read(&mut self, waits_for_room: bool) {
+        let wait = if waits_for_room || self.asks.is_waiting() {
+            BUSY_POLL
+        } else {
+            IDLE_POLL
+        };
+        // The consumer is lent out for as long as a record is held.
+        let Self {
+            consumer,
+            table,
+            readings,
+            asks,
+            ..
+        } = self;
+        let mut unreadable = Vec::new();
+        let mut lost = false;
+        let mut polled = blocked(Cause::Fetch, || consumer.poll(wait));
+        for _ in 0..RECORDS_AT_ONCE {
+            match polled.take() {
+                Some(Ok(record)) => {
+                    if let Some(reading) = readings.get_mut(&record.partition()) {
+                        reading.record(record.offset(), clock::now());
+                    }
+                    match Entry::decode(record.key(), record.payload()) {
+                        Ok(entry) => {
+                            if let Some((place, epoch)) = table.apply(entry) {
+                                asks.written(&place, epoch);
+                            }
+                        }
+                        Err(error) => unreadable.push(Unreadable::new(&record, &error)),
+                    }
+                }
+                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                    if let Some(reading) = readings.get_mut(&partition) {
+                        reading.end_of_log();
+                    }
+                }
+                Some(Err(error)) => lost |= is_lost(&error),
+                None => break,
+            }
+            polled = consumer.poll(Duration::ZERO);
+        }
+        self.skipped(&unreadable);
+        if lost && self.anew.is_none() {
+            tracing::warn!("the tail's place in the lanes topic is gone; reading it anew");
+            self.anew = Some(clock::now() + ANEW_AGAIN);
+        }
+    }
+
+    /// Counts records that cannot be read, and logs them; of a flood, one each second.
+    fn skipped(&mut self, unreadable: &[Unreadable]) {
+        let now = clock::now();
+        for record in unreadable {
+            let skipped = self.unreadable.fetch_add(1, Ordering::Relaxed) + 1;
+            let quiet = |last| now.saturating_duration_since(last) < QUIET;
+            if self.logged.is_some_and(quiet) {
+                continue;
+            }
+            self.logged = Some(now);
+            let Unreadable {
+                partition,
+                offset,
+                error,
+            } = record;
+            tracing::warn!(
+                topic = self.config.topic,
+                partition,
+                offset,
+                error,
+                skipped,
+                "skipped"
+            );
+        }
+    }
+
+    /// Asks brokers for the ends that take-overs wait for: all in one question. After a failure one
+    /// partition after the other, so that one without a leader does not keep the others.
+    fn ask_for_ends(&mut self) {
+        let now = clock::now();
+        let mut wanted = self.asks.without_end();
+        if wanted.is_empty() || self.question.next.is_some_and(|due| now < due) {
+            return;
+        }
+        if let Some(turn) = self.question.failures.checked_sub(1) {
+            let one = wanted.iter().nth(turn % wanted.len()).copied();
+            wanted = one.into_iter().collect();
+        }
+        let timeout = self.question.timeout;
+        let answer = blocked(Cause::Fetch, || {
+            ends(&self.consumer, &self.config.topic, &wanted, timeout)
+        });
+        match answer {
+            Ok(ends) if ends.len() == wanted.len() => {
+                self.asks.ends(&ends);
+                self.question.next = None;
+                self.question.timeout = QUESTION;
+                self.question.failures = 0;
+            }
+            Ok(ends) => {
+                self.asks.ends(&ends);
+                self.failed();
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the ends of the lanes topic are not known yet");
+                self.failed();
+            }
+        }
+    }
+
+    fn failed(&mut self) {
+        self.question.failures += 1;
+        self.question.timeout = (self.question.timeout * 2).min(QUESTION_AT_MOST);
+        self.question.next = Some(clock::now() + ASK_AGAIN);
+    }
+
+    /// Sets partitions on their place again whose end cannot be told to be passed otherwise.
+    fn settle_doubts(&mut self) {
+        let now = clock::now();
+        for (partition, end) in self.asks.awaited() {
+            let Some(reading) = self.readings.get_mut(&partition) else {
+                continue;
+            };
+            if !reading.is_in_doubt(end, now) {
+                continue;
+            }
+            let next = reading.next().map_or(Offset::Beginning, Offset::Offset);
+            let sought = self
+                .consumer
+                .seek(&self.config.topic, partition, next, QUESTION);
+            match sought {
+                Ok(()) => reading.sought(end, now),
+                Err(error) => {
+                    tracing::debug!(partition, %error, "cannot be set on its place yet");
+                }
+            }
+        }
+    }
+
+    /// Answers what can be answered. Returns whether something waits for room.
+    fn answer(&mut self) -> bool {
+        let Self {
+            asks,
+            table,
+            readings,
+            shards,
+            ..
+        } = self;
+        let has_passed = |partition: i32, end: i64| {
+            let reading = readings.get(&partition);
+            reading.is_some_and(|reading| reading.has_passed(end))
+        };
+        asks.answer(table, has_passed, |shard| {
+            let channel = shards.get(shard as usize).ok_or(NoRoom::Gone)?;
+            match channel.try_reserve() {
+                Ok(place) => Ok(|told| place.send(told)),
+                Err(TrySendError::Full(())) => Err(NoRoom::Full),
+                Err(TrySendError::Closed(())) => Err(NoRoom::Gone),
+            }
+        })
+    }
+}
+
+/// A record of the lanes topic that is skipped.
+struct Unreadable {
+    partition: i32,
+    offset: i64,
+    error: String,
+}
+
+impl Unreadable {
+    fn new(record: &BorrowedMessage<'_>, error: &impl fmt::Display) -> Self {
+        Self {
+            partition: record.partition(),
+            offset: record.offset(),
+            error: error.to_string(),
+        }
+    }
+}
+
+/// Whether an error says that the offset that is wanted is not in the log.
+fn is_lost(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::AutoOffsetReset
+                | RDKafkaErrorCode::OffsetOutOfRange
+                | RDKafkaErrorCode::LogTruncation
+        )
+    )
+}
+
+/// The ends of partitions of a topic, as far as brokers named them.
+fn ends(
+    consumer: &TailConsumer,
+    topic: &str,
+    partitions: &BTreeSet<i32>,
+    timeout: Duration,
+) -> KafkaResult<BTreeMap<i32, i64>> {
+    // ListOffsets takes -1 in the place of a timestamp for the end.
+    let answer = consumer.offsets_for_times(list(topic, partitions, Offset::End)?, timeout)?;
+    let named = answer.elements();
+    let ends = named
+        .iter()
+        .filter(|element| element.error().is_ok())
+        .filter_map(|element| match element.offset() {
+            Offset::Offset(end) => Some((element.partition(), end)),
+            Offset::Beginning
+            | Offset::End
+            | Offset::Stored
+            | Offset::Invalid
+            | Offset::OffsetTail(_) => None,
+        });
+    Ok(ends.collect())
+}
+
+fn list<'a>(
+    topic: &str,
+    partitions: impl IntoIterator<Item = &'a i32>,
+    offset: Offset,
+) -> KafkaResult<TopicPartitionList> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        list.add_partition_offset(topic, *partition, offset)?;
+    }
+    Ok(list)
+}
