@@ -1,29 +1,30 @@
 //! What happens to a session: brokers answer, attempts end, somebody asks for something.
 
-use parcelhook_crds::lane::ParkReason;
+use parcelhook_crds::lane::{LastFailure, ParkReason};
 
 use super::Dot;
 use super::outside::Outside;
-use super::session::{Origin, MOST, Session, Stage, Way, failure, now, span};
+use super::ownership::LATER;
+use super::session::{Origin, Session, later, now, span};
+use super::step::Topic;
 use super::variant::{Variant, is};
-use super::world::Topic;
-use crate::lane::machine::{After, DrainedRun, Due, Failed, Opening, Work};
+use crate::lane::machine::{After, DrainedRun, Due, Event, Failed, Work};
+use crate::park::Refused;
 
 impl Session {
-    /// What is the oldest on its way.
-    pub(super) fn in_front(&self, topic: Topic) -> Option<Way> {
+    /// Whether the oldest of what is on its way has landed; none when nothing is on its way.
+    pub(super) fn oldest_landed(&self, topic: Topic) -> Option<bool> {
         match topic {
-            Topic::Retry => self.retry.front().map(Way::of),
-            Topic::Lanes => self.lanes.front().map(Way::of),
+            Topic::Retry => Some(self.retry.front()?.landed.is_some()),
+            Topic::Lanes => Some(self.lanes.front()?.landed.is_some()),
         }
     }
 
     /// How much is on its way that the broker does not have.
-    pub(super) fn unlanded(&self, topic: Topic) -> usize {
-        let landed = |way: &Way| way.landed.is_none();
+    pub(super) fn not_landed(&self, topic: Topic) -> usize {
         match topic {
-            Topic::Retry => self.retry.iter().map(Way::of).filter(landed).count(),
-            Topic::Lanes => self.lanes.iter().map(Way::of).filter(landed).count(),
+            Topic::Retry => self.retry.iter().filter(|sent| sent.landed.is_none()).count(),
+            Topic::Lanes => self.lanes.iter().filter(|sent| sent.landed.is_none()).count(),
         }
     }
 
@@ -31,14 +32,14 @@ impl Session {
     pub(super) fn lands(&mut self, topic: Topic, outside: &mut Outside) {
         match topic {
             Topic::Retry => {
-                let sent = self.retry.iter_mut().find(|sent| sent.landed.is_none());
-                if let Some(sent) = sent {
+                let mut sent = self.retry.iter_mut();
+                if let Some(sent) = sent.find(|sent| sent.landed.is_none()) {
                     sent.landed = Some(outside.append(sent.what.clone()));
                 }
             }
             Topic::Lanes => {
-                let sent = self.lanes.iter_mut().find(|sent| sent.landed.is_none());
-                if let Some(sent) = sent {
+                let mut sent = self.lanes.iter_mut();
+                if let Some(sent) = sent.find(|sent| sent.landed.is_none()) {
                     outside.note(&sent.what);
                     sent.landed = Some(0);
                 }
@@ -47,64 +48,80 @@ impl Session {
     }
 
     /// We learn that it landed.
-    pub(super) fn acked(&mut self, topic: Topic) {
-        if topic == Topic::Retry
-            && let Some(sent) = self.retry.front()
-        {
-            self.unsettled.push((sent.number, sent.what.last));
-        }
-        if let Some(way) = self.pop(topic) {
-            self.reported(way.number, way.landed);
+    pub(super) fn acked(&mut self, topic: Topic, outside: &mut Outside) {
+        match topic {
+            Topic::Retry => {
+                if let Some(sent) = self.retry.pop_front() {
+                    self.unsettled.push((sent.number, sent.what.last));
+                    let result = sent.landed.ok_or(Refused::Failed);
+                    self.produced(&sent, result, outside);
+                }
+            }
+            Topic::Lanes => {
+                if let Some(sent) = self.lanes.pop_front() {
+                    let result = sent.landed.ok_or(Refused::Failed);
+                    self.produced(&sent, result, outside);
+                }
+            }
         }
     }
 
     /// We hear that it did not land, which may be wrong.
-    pub(super) fn refused(&mut self, topic: Topic) {
+    pub(super) fn refused(&mut self, topic: Topic, why: Refused, outside: &mut Outside) {
         if topic == Topic::Retry && is(Variant::ParksAgainBehind) {
             self.retry.rotate_left(1);
             if let Some(sent) = self.retry.back_mut() {
                 sent.landed = None;
             }
-        } else if let Some(way) = self.pop(topic) {
-            self.reported(way.number, None);
+            return;
         }
-    }
-
-    fn pop(&mut self, topic: Topic) -> Option<Way> {
-        let way = self.in_front(topic);
         match topic {
-            Topic::Retry => drop(self.retry.pop_front()),
-            Topic::Lanes => drop(self.lanes.pop_front()),
+            Topic::Retry => {
+                if let Some(sent) = self.retry.pop_front() {
+                    self.produced(&sent, Err(why), outside);
+                }
+            }
+            Topic::Lanes => {
+                if let Some(sent) = self.lanes.pop_front() {
+                    self.produced(&sent, Err(why), outside);
+                }
+            }
         }
-        way
     }
 
-    /// The reader brings what there is.
+    /// Whether the oldest run on its way may be too large for its topic: references never are.
+    pub(super) fn may_be_too_large(&self) -> bool {
+        let oldest = self.retry.front();
+        oldest.is_some_and(|sent| sent.landed.is_none() && !sent.what.by_reference)
+    }
+
+    /// The reader brings what there is, as far as there is room.
     pub(super) fn scan(&mut self, outside: &Outside, one_by_one: bool) {
         let Some(reading) = &mut self.reading else {
             return;
         };
-        let from = reading.cursor;
-        let to = if one_by_one {
-            outside.end().min(from + 1)
-        } else {
-            outside.end()
-        };
-        let runs = outside.bucket[from as usize..to as usize]
-            .iter()
-            .zip(from..)
-            .map(|(run, offset)| DrainedRun {
-                offset,
+        let mut runs = Vec::new();
+        reading.told = true;
+        while reading.room > 0
+            && let Some(run) = outside.bucket.get(reading.cursor as usize)
+        {
+            let events: Vec<Dot> = (run.first..=run.last).map(Dot).collect();
+            let size = events.iter().map(Event::cost).sum();
+            reading.room = reading.room.saturating_sub(size);
+            runs.push(DrainedRun {
+                offset: reading.cursor,
                 parked_at: 0,
                 incarnation: run.incarnation,
                 prev: run.prev,
-                size: 1,
-                events: (run.first..=run.last).map(Dot).collect(),
-            })
-            .collect();
-        reading.cursor = to;
-        reading.told = true;
-        let drain = reading.drain;
+                size,
+                events,
+            });
+            reading.cursor += 1;
+            if one_by_one {
+                break;
+            }
+        }
+        let (drain, to) = (reading.drain, reading.cursor);
         self.machine.drained(drain, runs, to);
         self.drive(now());
     }
@@ -113,9 +130,9 @@ impl Session {
     pub(super) fn can_launch(&self) -> bool {
         if self.machine.is_live() {
             let ready = self.machine.ready(now()).is_ok();
-            ready && self.frontier < self.position && !self.suspended
+            self.may_act() && ready && self.frontier < self.position && !self.suspended
         } else {
-            self.machine.work(now(), self.sight()) == Some(Work::Attempt)
+            self.may_act() && self.machine.work(now(), self.sight()) == Some(Work::Attempt)
         }
     }
 
@@ -127,7 +144,7 @@ impl Session {
         self.attempt = if self.machine.is_live() {
             self.launch_live()
         } else {
-            self.launch_drain()
+            self.launch_drain(outside)
         };
         if self.attempt.is_none() {
             outside.wrong = Some("the machine asked for an attempt and refused it");
@@ -136,27 +153,32 @@ impl Session {
 
     fn launch_live(&mut self) -> Option<(Origin, i64, i64)> {
         let again = self.machine.ready(now()).ok()?;
-        let events = again.map_or(MOST, i64::from);
-        let last = (self.position - 1).min(self.frontier + events - 1);
+        let events = again.unwrap_or(self.most);
+        let last = (self.position - 1).min(self.frontier + i64::from(events) - 1);
         self.machine.start(span(self.frontier, last));
         Some((Origin::Queue, self.frontier, last))
     }
 
-    fn launch_drain(&mut self) -> Option<(Origin, i64, i64)> {
+    fn launch_drain(&mut self, outside: &mut Outside) -> Option<(Origin, i64, i64)> {
+        let attempted = self.machine.backlog()?.attempted;
         let drainable = self.machine.drainable()?;
-        let most = drainable.again.map_or(MOST as usize, |events| events as usize);
+        let most = drainable.again.unwrap_or(self.most) as usize;
         let events: Vec<i64> = drainable.events().map(|dot| dot.0).take(most).collect();
+        let (first, last) = (*events.first()?, *events.last()?);
+        if attempted.is_some_and(|attempted| attempted.0 == first && attempted.1 != last) {
+            outside.wrong = Some("what was attempted does not go again as it was");
+        }
         self.machine.start_drain(events.len() as u32)?;
-        Some((Origin::Drain, *events.first()?, *events.last()?))
+        Some((Origin::Drain, first, last))
     }
 
     /// The receiver has it and says so.
     pub(super) fn delivered(&mut self, outside: &mut Outside) {
-        let Some((from, first, last)) = self.attempt.take() else {
+        let Some((origin, first, last)) = self.attempt.take() else {
             return;
         };
         outside.arrive((first, last));
-        match from {
+        match origin {
             Origin::Queue => {
                 if let After::Done { events } = self.machine.delivered() {
                     self.frontier += i64::from(events);
@@ -165,37 +187,34 @@ impl Session {
             Origin::Drain => drop(self.machine.drain_delivered()),
         }
         self.drive(now());
-        self.stay_suspended(outside);
     }
 
-    /// It failed, whether the receiver has it or not.
+    /// It failed, whether the receiver has it or not. The lane waits, or for a moment only.
     pub(super) fn failed(&mut self, reached: bool, outside: &mut Outside) {
-        let Some((from, first, last)) = self.attempt.take() else {
+        let Some((origin, first, last)) = self.attempt.take() else {
             return;
         };
         if reached {
             outside.arrive((first, last));
         }
-        match from {
-            Origin::Queue => self.machine.failed(failure(), self.opening(outside)),
-            Origin::Drain => self.machine.drain_failed(failure()),
+        let failed = failed(Due::At(later(), LATER));
+        match (origin, self.opening(outside)) {
+            (Origin::Drain, _) => self.machine.drain_failed(failed),
+            (Origin::Queue, Some(opening)) => self.machine.failed(failed, opening),
+            (Origin::Queue, None) => self.machine.failed_in_place(failed),
         }
         self.drive(now());
     }
 
-    /// The receiver asked for a little patience: the transaction stays where it is.
-    pub(super) fn throttled(&mut self, outside: &mut Outside) {
+    /// The receiver asks for a little patience: the transaction stays where it is.
+    pub(super) fn throttled(&mut self) {
         if self.attempt.take().is_some() {
-            self.machine.failed_in_place(Failed {
-                due: Due::At(now(), 0),
-                ..failure()
-            });
+            self.machine.failed_in_place(failed(Due::At(now(), 0)));
             self.drive(now());
-            self.stay_suspended(outside);
         }
     }
 
-    /// It was cut off. Returns what may arrive all the same.
+    /// It is cut off. Returns what may arrive all the same.
     pub(super) fn aborted(&mut self) -> Option<(i64, i64)> {
         let (_, first, last) = self.attempt.take()?;
         self.machine.aborted();
@@ -204,38 +223,36 @@ impl Session {
     }
 
     /// The lane leaves live without a failure.
-    pub(super) fn leave(&mut self, reason: ParkReason, outside: &Outside) {
-        let due = match reason {
-            ParkReason::Suspended => Due::Never,
-            ParkReason::Failed | ParkReason::Rejected | ParkReason::Overflow => Due::At(now(), 0),
-        };
-        self.machine.leave(reason, due, self.opening(outside));
-        self.drive(now());
+    pub(super) fn leave(&mut self, reason: ParkReason, due: Due, outside: &Outside) {
+        if let Some(opening) = self.opening(outside) {
+            self.machine.leave(reason, due, opening);
+            let suspended = reason == ParkReason::Suspended;
+            self.machine.suspend(suspended, now(), 0);
+            self.drive(now());
+        }
     }
 
     /// Too much waits to be held.
     pub(super) fn fill(&mut self, outside: &Outside) {
         self.full = true;
-        self.machine.reopen_if_cut(self.opening(outside), Due::At(now(), 0));
+        if let Some(opening) = self.opening(outside) {
+            self.machine.reopen_if_cut(opening, Due::At(now(), 0));
+        }
         self.drive(now());
     }
 
     /// The target is suspended, or no longer.
-    pub(super) fn suspend(&mut self, suspended: bool, outside: &Outside) {
+    pub(super) fn suspend(&mut self, suspended: bool) {
         self.suspended = suspended;
-        if suspended {
-            self.stay_suspended(outside);
-        }
         self.machine.suspend(suspended, now(), 0);
         self.drive(now());
     }
 
-    /// A lane of a suspended target parks.
-    pub(super) fn stay_suspended(&mut self, outside: &Outside) {
-        if self.suspended && self.machine.is_live() {
-            self.machine.leave(ParkReason::Suspended, Due::Never, self.opening(outside));
-            self.machine.suspend(true, now(), 0);
-            self.drive(now());
+    /// A live lane of a suspended target leaves live when something waits.
+    pub(super) fn leave_if_suspended(&mut self, outside: &Outside) {
+        let waits = self.frontier < self.position && self.machine.ready(now()).is_ok();
+        if self.suspended && self.machine.is_live() && waits {
+            self.leave(ParkReason::Suspended, Due::Never, outside);
         }
     }
 
@@ -244,23 +261,16 @@ impl Session {
         self.machine.hurry(now(), 0);
         self.drive(now());
     }
+}
 
-    fn opening(&self, outside: &Outside) -> Opening {
-        Opening {
-            epoch: self.epoch,
-            bucket_end: outside.end(),
-            unix: 0,
-            first: self.frontier,
-        }
-    }
-
-    /// The group's commit is acked.
-    pub(super) fn commit(&mut self, outside: &mut Outside) {
-        outside.committed = self.frontier;
-        outside.epoch = self.epoch;
-        self.counts = true;
-        if self.stage == Stage::Claiming {
-            self.run();
-        }
+fn failed(due: Due) -> Failed {
+    Failed {
+        due,
+        failure: LastFailure {
+            at: 0,
+            reason: String::new(),
+            status: None,
+            message: None,
+        },
     }
 }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::session::{Session, Written};
-use super::world::{Act, Step, Topic, World};
+use super::session::Session;
+use super::step::{Act, Step, Topic};
+use super::world::World;
 use crate::lane::machine::Phase;
 
 /// A transition that a protocol error would hide behind.
@@ -96,9 +97,11 @@ impl Coverage {
         self.count(Sometimes::CutOverHolds, !cut(old) && cut(new) && holds);
         self.count(Sometimes::CutOverReopened, cut(old) && act == Act::Full);
         self.count(Sometimes::RowRefused, matches!(act, Act::Refused(Topic::Lanes, _)));
-        self.count(Sometimes::EpochReplaced, act == Act::NewProducer && old.epoch != new.epoch);
+        self.count(Sometimes::EpochReplaced, act == Act::ProducerReplaced && old.own.is_some() && new.own.is_none());
         self.look_at_attempt(old, act);
-        self.look_at_take_over(before, number, act, new);
+        let taken = !old.may_act() && new.may_act();
+        self.count(Sometimes::TakenOverWithRow, taken && !new.machine.is_live());
+        self.look_at_park(before, number, act);
         if act == Act::Scan {
             self.look_at_scan(before, old);
         }
@@ -109,13 +112,12 @@ impl Coverage {
         let insured = parks && matches!(old.machine.live().phase(), Phase::Attempting(_));
         self.count(Sometimes::InsuranceDelivered, insured && act == Act::Delivered);
         self.count(Sometimes::InsuranceFailed, insured && matches!(act, Act::Failed { .. }));
-        let inherited = old.machine.backlog().is_some_and(|backlog| backlog.incarnation.epoch != old.epoch);
+        let inherited = old.machine.backlog().is_some_and(|backlog| Some(backlog.incarnation.epoch) != old.own.map(|own| own.epoch));
         let again = old.machine.drainable().is_some_and(|drainable| drainable.again.is_some());
         self.count(Sometimes::AttemptedBySuccessor, parks && inherited && again && act == Act::Launch);
     }
 
-    fn look_at_take_over(&mut self, before: &World, number: usize, act: Act, new: &Session) {
-        self.count(Sometimes::TakenOverWithRow, act == Act::AskEnd && new.row != Written::No);
+    fn look_at_park(&mut self, before: &World, number: usize, act: Act) {
         if act != Act::Lands(Topic::Retry) {
             return;
         }

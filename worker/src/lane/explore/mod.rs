@@ -3,12 +3,17 @@
 
 mod acts;
 mod coverage;
+mod luck;
 mod outside;
+mod ownership;
 mod search;
 mod session;
+mod step;
 mod tests;
 mod variant;
 mod world;
+
+use parcelhook_crds::lane::LaneName;
 
 use super::machine::Event;
 
@@ -21,7 +26,14 @@ impl Event for Dot {
         self.0
     }
 
+    /// So much that a drain's first room holds two or three.
     fn cost(&self) -> usize {
-        1
+        24 * 1024
     }
 }
+
+/// The one lane.
+const NAME: LaneName = LaneName {
+    target: uuid::Uuid::nil(),
+    selection: [0; 16],
+};

@@ -1,22 +1,30 @@
 //! What outlives a worker: the group's commit, the retry and lanes topics, and the receiver.
 //!
 //! Owns the one judgement that needs no explanation: an event that arrives while an earlier one never
-//! did is out of order. Rows are kept as compaction leaves them, the last one of a key.
+//! did is out of order. The lanes topic is kept as compaction leaves it, the last record of a key; who
+//! takes a partition over reads it into the shipped [`Table`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::rc::Rc;
 
-use parcelhook_crds::lane::{Epoch, LaneRow};
+use parcelhook_crds::lane::{Entry, Epoch, Incarnation, LaneRow, Scope, Terminator};
 
-use super::session::Run;
 use super::variant::{Variant, is};
+use crate::source::PartitionId;
+use crate::state::RowPlace;
+use crate::state::table::{Inherited, Table, scope_of};
 
-/// What the lanes topic has under one epoch.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub(super) struct Shelf {
-    pub(super) terminator: bool,
-    pub(super) row: Option<Rc<LaneRow>>,
+pub(super) const GROUP: &str = "g";
+
+/// A record of the retry topic.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Run {
+    pub(super) incarnation: Incarnation,
+    pub(super) prev: Option<i64>,
+    pub(super) first: i64,
+    pub(super) last: i64,
+    pub(super) by_reference: bool,
 }
 
 /// A record of the lanes topic.
@@ -26,11 +34,19 @@ pub(super) struct Note {
     pub(super) what: What,
 }
 
+/// What a record of the lanes topic says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum What {
-    Terminator,
+    Terminator(i64),
     Row(Rc<LaneRow>),
     Tombstone,
+}
+
+/// What the lanes topic has under one epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Shelf {
+    terminator: Option<i64>,
+    row: Option<Rc<LaneRow>>,
 }
 
 /// See the module.
@@ -42,17 +58,17 @@ pub(super) struct Outside {
     pub(super) epoch: Epoch,
     /// The one bucket of the retry topic.
     pub(super) bucket: Vec<Rc<Run>>,
-    pub(super) lanes: BTreeMap<Epoch, Shelf>,
+    lanes: BTreeMap<Epoch, Shelf>,
     /// Events that the receiver has: all below this.
     pub(super) delivered: i64,
     /// What should never have happened.
     pub(super) wrong: Option<&'static str>,
-    /// Epochs that were taken, for their random bits.
-    pub(super) epochs: u64,
+    /// Epochs that were taken.
+    epochs: u64,
 }
 
-/// The epoch of the commit that a group begins with.
-pub(super) const FIRST: Epoch = Epoch { n: 0, random: 0 };
+/// The epoch of the commit that the group begins with.
+const FIRST: Epoch = Epoch { n: 0, random: 0 };
 
 impl Outside {
     pub(super) fn new() -> Self {
@@ -90,48 +106,70 @@ impl Outside {
     pub(super) fn note(&mut self, note: &Note) {
         let shelf = self.lanes.entry(key(note.epoch)).or_default();
         match &note.what {
-            What::Terminator => shelf.terminator = true,
+            What::Terminator(frontier) => shelf.terminator = Some(*frontier),
             What::Row(row) => shelf.row = Some(Rc::clone(row)),
             What::Tombstone => shelf.row = None,
         }
+        self.lanes.retain(|_, shelf| *shelf != Shelf::default());
     }
 
-    /// The row that counts under an epoch.
-    pub(super) fn row(&self, epoch: Epoch) -> Option<&Rc<LaneRow>> {
-        self.lanes.get(&key(epoch))?.row.as_ref()
-    }
-
-    /// A new epoch, above all that are known.
-    pub(super) fn take_epoch(&mut self, above: Epoch) -> Epoch {
-        let highest = self.lanes.keys().map(|epoch| epoch.n).max();
+    /// Fresh random bits for an epoch.
+    pub(super) fn random(&mut self) -> u64 {
         self.epochs += 1;
-        Epoch {
-            n: 1 + above.n.max(highest.unwrap_or(0)),
-            random: self.epochs,
+        self.epochs
+    }
+
+    /// What the commit's epoch leaves to a new owner.
+    pub(super) fn inherited(&self, metadata: Epoch) -> Inherited {
+        self.table().inherited(&place(), Some(key(metadata)))
+    }
+
+    /// Whether there is something that the owner of an epoch may take away.
+    pub(super) fn has_stale(&self, own: Epoch) -> bool {
+        !self.table().stale(&place(), own).is_empty()
+    }
+
+    /// Takes it away.
+    pub(super) fn sweep(&mut self, own: Epoch) {
+        for key in self.table().stale(&place(), own) {
+            self.lanes.remove(&key.scope.epoch);
         }
     }
 
-    /// Forgets rows of epochs that are neither committed nor can be.
-    pub(super) fn forget_all_but(&mut self, owner: Epoch) {
+    /// Forgets what was written under epochs that are neither committed nor can be.
+    pub(super) fn forget_all_but(&mut self, owner: Option<Epoch>) {
         let committed = self.epoch;
         if !is(Variant::RowsWithoutEpoch) {
-            self.lanes.retain(|epoch, _| *epoch == committed || *epoch == owner);
+            self.lanes
+                .retain(|epoch, _| *epoch == committed || Some(*epoch) == owner);
         }
     }
 
-    /// Whether rows are left that the owner of an epoch may take away.
-    pub(super) fn has_stale(&self, own: Epoch) -> bool {
-        self.lanes.keys().any(|epoch| is_stale(*epoch, own))
-    }
-
-    /// Takes them away.
-    pub(super) fn sweep(&mut self, own: Epoch) {
-        self.lanes.retain(|epoch, _| !is_stale(*epoch, own));
+    fn table(&self) -> Table {
+        let mut table = Table::new(GROUP);
+        for (epoch, Shelf { terminator, row }) in &self.lanes {
+            let scope: Scope = scope_of(GROUP, &place(), *epoch);
+            if let Some(row) = row {
+                let row = Box::new(LaneRow::clone(row));
+                table.apply(Entry::Lane(scope.clone(), super::NAME, row));
+            }
+            if let Some(frontier) = *terminator {
+                table.apply(Entry::Terminator(scope, Terminator { frontier }));
+            }
+        }
+        table
     }
 }
 
-fn is_stale(epoch: Epoch, own: Epoch) -> bool {
-    epoch != own && epoch.n <= own.n
+/// The one source partition.
+pub(super) fn place() -> RowPlace {
+    RowPlace {
+        source: PartitionId {
+            topic: "t".into(),
+            partition: 0,
+        },
+        topic_id: None,
+    }
 }
 
 /// A plain compacted topic has one key a lane.
@@ -148,17 +186,31 @@ impl fmt::Display for Outside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = |epoch: Epoch| format!("{}.{}", epoch.n, epoch.random);
         let (committed, delivered) = (self.committed, self.delivered);
-        write!(f, "committed {committed} under {}, delivered below {delivered}; bucket", short(self.epoch))?;
+        let epoch = short(self.epoch);
+        write!(
+            f,
+            "committed {committed} under {epoch}, delivered below {delivered}; bucket"
+        )?;
         for run in &self.bucket {
             let prev = run.prev.map_or("-".to_owned(), |prev| prev.to_string());
-            let (epoch, counter) = (short(run.incarnation.epoch), run.incarnation.counter);
-            write!(f, " [{}..={} after {prev} in {epoch}.{counter}]", run.first, run.last)?;
+            let epoch = short(run.incarnation.epoch);
+            let counter = run.incarnation.counter;
+            write!(
+                f,
+                " [{}..={} after {prev} in {epoch}.{counter}]",
+                run.first, run.last
+            )?;
         }
         for (epoch, shelf) in &self.lanes {
-            write!(f, "; {} {}", short(*epoch), if shelf.terminator { "terminated" } else { "open" })?;
+            write!(f, "; {}", short(*epoch))?;
             if let Some(row) = &shelf.row {
-                let (inc, through, resume) = (row.incarnation, row.delivered_through, row.resume_offset);
-                write!(f, " row {}.{} through {through} from {resume}", short(inc.epoch), inc.counter)?;
+                let epoch = short(row.incarnation.epoch);
+                let counter = row.incarnation.counter;
+                let (through, resume) = (row.delivered_through, row.resume_offset);
+                write!(f, " {epoch}.{counter} through {through} from {resume}")?;
+            }
+            if let Some(frontier) = shelf.terminator {
+                write!(f, " terminated at {frontier}")?;
             }
         }
         Ok(())

@@ -8,7 +8,10 @@ use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 
 use super::coverage::Coverage;
-use super::world::{Bounds, Step, World};
+use super::luck::{Bounds, Luck};
+use super::outside::Outside;
+use super::step::Step;
+use super::world::World;
 
 /// Steps that an owner without bad luck needs at most.
 const PATIENCE: usize = 300;
@@ -61,8 +64,6 @@ pub(super) struct Wrong {
 /// See the module.
 pub(super) struct Search {
     bounds: Bounds,
-    /// Worlds to look at.
-    most: usize,
     seen: Prints,
     /// Worlds from which all is well when nothing goes wrong any more.
     fine: Prints,
@@ -74,10 +75,9 @@ pub(super) struct Search {
 }
 
 impl Search {
-    pub(super) fn new(bounds: Bounds, most: usize) -> Self {
+    pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            most,
             seen: Prints::default(),
             fine: Prints::default(),
             recovered: Prints::default(),
@@ -89,7 +89,8 @@ impl Search {
 
     /// Looks at all of them, or as many as there may be.
     pub(super) fn run(mut self) -> Found {
-        let first = World::new(self.bounds.luck);
+        let Bounds { most, luck, .. } = self.bounds;
+        let first = World::of(Outside::new(), most, luck);
         self.add(0, None, first);
         let mut steps = 0;
         while let Some((index, world)) = self.waiting.pop_front() {
@@ -101,7 +102,7 @@ impl Search {
                 };
                 return self.found(steps, Some(wrong));
             }
-            if self.ways.len() >= self.most {
+            if self.ways.len() >= self.bounds.worlds {
                 continue;
             }
             for step in world.steps(&self.bounds) {
@@ -118,7 +119,7 @@ impl Search {
         Found {
             worlds: self.ways.len(),
             steps,
-            complete: self.ways.len() < self.most,
+            complete: self.ways.len() < self.bounds.worlds,
             coverage: self.coverage,
             wrong,
         }
@@ -151,7 +152,8 @@ impl Search {
         if !self.recovered.insert(print(&world.outside)) {
             return None;
         }
-        let wrong = self.walk(world.recovered())?;
+        let fresh = World::of(world.outside.clone(), self.bounds.most, Luck::default());
+        let wrong = self.walk(fresh)?;
         Some(format!("a fresh owner after everybody crashed: {wrong}"))
     }
 

@@ -162,6 +162,8 @@ pub struct Sight {
     pub hold_is_full: bool,
     /// Whether a run may be produced now.
     pub may_park: bool,
+    /// Offset of the next event of the source: what is below and not in the retry topic will not come.
+    pub position: i64,
 }
 
 /// See the module.
@@ -401,8 +403,8 @@ impl<E: Event> Machine<E> {
         self.backlog.as_mut()?.more()
     }
 
-    /// The drained events that may go into the next transaction: all that are there, or exactly those
-    /// of the transaction that was attempted before.
+    /// What [`Work::Attempt`] asks for: the drained events that may go into the next transaction. All that
+    /// are there, or exactly those of the transaction that was attempted before.
     pub fn drainable(&self) -> Option<drain::Drainable<'_, E>> {
         self.backlog.as_ref()?.drainable()
     }
