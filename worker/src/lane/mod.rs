@@ -14,6 +14,8 @@ mod attempts;
 mod drains;
 pub mod driver;
 pub mod due;
+#[cfg(test)]
+mod explore;
 pub mod machine;
 mod matching;
 pub mod outlet;

@@ -12,7 +12,7 @@ use parcelhook_crds::lane::Epoch;
 pub(super) const TERMINATOR_INTERVAL: Duration = Duration::from_secs(60);
 
 /// See the module.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Own {
     /// The epoch.
     pub epoch: Epoch,
@@ -20,7 +20,7 @@ pub struct Own {
 }
 
 /// What has become of the epoch's terminator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Terminator {
     Unwritten,
     OnItsWay {

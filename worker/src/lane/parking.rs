@@ -279,6 +279,7 @@ fn next_work(
         waiting: partition.waiting(lane),
         hold_is_full: partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
+        position: partition.position(),
     };
     lane.machine.work(now, sight)
 }

@@ -32,7 +32,7 @@ mod tests;
 const WRITE_AGAIN: Duration = Duration::from_millis(200);
 
 /// What is taken over.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Subject {
     /// The consumer group.
     pub group: Arc<str>,
@@ -90,7 +90,7 @@ pub struct InheritedLane {
 }
 
 /// See the module.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TakeOver {
     subject: Subject,
     rows: Vec<(LaneName, LaneRow)>,
@@ -104,7 +104,7 @@ pub struct TakeOver {
     stage: Stage,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     Asked,
     Writing(Writing),
@@ -114,7 +114,7 @@ enum Stage {
 }
 
 /// The rows, or the terminator after them, under a new epoch.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Writing {
     epoch: Epoch,
     /// All rows are acknowledged, and the terminator is what is written.
@@ -125,7 +125,7 @@ struct Writing {
     again: Option<Instant>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Item {
     /// By place in [`TakeOver::rows`].
     Row(usize),

@@ -10,6 +10,7 @@ use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, 
 use super::drain::{Again, Drain, Drainable, DrainedRun};
 use super::parks::Parks;
 use super::row::{Lacks, RowWrites};
+use super::weak::{Weakness, weakened};
 use super::{Due, Event, Failed, Opening, Sight, Span, Work, Written};
 
 /// A row tells how far a scan came without finding anything of the lane, once it is this far.
@@ -193,7 +194,8 @@ impl<E: Event> Backlog<E> {
         }
     }
 
-    pub(super) fn is_cut(&self) -> bool {
+    /// Whether the tombstone is on its way.
+    pub fn is_cut(&self) -> bool {
         matches!(self.phase, Phase::CuttingOver { .. })
     }
 
@@ -213,17 +215,25 @@ impl<E: Event> Backlog<E> {
         }
         // Only when nothing of the queue is left behind may the lane be live.
         let all_seen = holds || sight.waiting == skip;
-        self.drain_work(now, insured, all_seen)
+        self.drain_work(now, sight.position, insured, all_seen)
     }
 
-    fn drain_work(&self, now: Instant, insured: bool, all_seen: bool) -> Option<Work> {
+    fn drain_work(
+        &self,
+        now: Instant,
+        position: i64,
+        insured: bool,
+        all_seen: bool,
+    ) -> Option<Work> {
         match &self.phase {
             Phase::Parking => {
-                let may = self.due.has_come(now) && !insured && !self.suspended;
+                let alone = !insured || weakened(Weakness::DrainsBesideAttempt);
+                let may = self.due.has_come(now) && alone && !self.suspended;
                 (may && self.row.is_known()).then_some(Work::BeginDrain)
             }
             Phase::Draining(drain) => {
-                if !drain.is_attempting() && !self.suspended && self.drainable().is_some() {
+                let idle = !drain.is_attempting() && !self.suspended;
+                if idle && self.has_transaction(drain, position) {
                     return Some(Work::Attempt);
                 }
                 if all_seen && self.holds(insured) && self.may_cut_over(drain) {
@@ -243,7 +253,7 @@ impl<E: Event> Backlog<E> {
                     && !self.suspended
                     && drain.is_empty()
                     && !drain.has_gap()
-                    && drain.scanned_to >= self.need.max(self.parks.end())
+                    && drain.scanned_to >= self.parked_end()
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -254,7 +264,14 @@ impl<E: Event> Backlog<E> {
         self.parks.is_empty()
             && !self.row.is_in_flight()
             && !drain.is_attempting()
-            && drain.scanned_to >= self.need.max(self.parks.end())
+            && drain.scanned_to >= self.parked_end()
+    }
+
+    /// Offset of the bucket behind everything that was ever parked and may count.
+    fn parked_end(&self) -> i64 {
+        let known = |weakness, end| if weakened(weakness) { 0 } else { end };
+        let own = known(Weakness::ForgetsOwnParks, self.parks.end());
+        own.max(known(Weakness::ForgetsPredecessorsParks, self.need))
     }
 
     pub(super) fn wake(&self, insured: bool) -> Option<Instant> {
@@ -267,21 +284,32 @@ impl<E: Event> Backlog<E> {
 
     // Writing.
 
+    /// Why the lane parks and when it tries again, for whoever reads it later: while the target is
+    /// suspended that is the reason, and nothing is due. A successor may find it suspended no longer.
+    fn told(&self) -> (ParkReason, NotBefore) {
+        if self.suspended {
+            (ParkReason::Suspended, NotBefore::Never)
+        } else {
+            (self.reason, self.due.not_before())
+        }
+    }
+
     /// The lane as a successor should find it.
     pub fn row(&self, bucket: i32) -> LaneRow {
+        let (reason, not_before) = self.told();
         LaneRow {
             mode: match self.phase {
                 Phase::Parking => Mode::Parking,
                 Phase::Draining(_) | Phase::CuttingOver { .. } => Mode::Draining,
             },
-            reason: self.reason,
+            reason,
             incarnation: self.incarnation,
             delivered_through: self.delivered_through,
             attempted: self.attempted,
             bucket,
             resume_offset: self.resume_offset,
             attempts: self.attempts,
-            not_before: self.due.not_before(),
+            not_before,
             since: self.since,
             oldest_parked_at: self.oldest_parked_at,
             last_failure: self.last_failure.clone(),
@@ -305,13 +333,14 @@ impl<E: Event> Backlog<E> {
 
     pub(super) fn park(&mut self, number: u64, span: Span) -> Header {
         let prev = self.parks.produce(number, span);
+        let (reason, not_before) = self.told();
         Header {
             incarnation: self.incarnation,
-            reason: self.reason,
+            reason,
             prev,
             attempts: self.attempts,
             since: self.since,
-            not_before: self.due.not_before(),
+            not_before,
             by_reference: self.oversize.reference == Some(span.first),
         }
     }
@@ -367,7 +396,8 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(super) fn settle(&mut self, terminated: bool, unix: i64) -> u32 {
-        if !terminated || !self.row.is_known() {
+        let is_known = terminated && self.row.is_known();
+        if !is_known && !weakened(Weakness::SettlesBeforeRow) {
             return 0;
         }
         let Some((events, last)) = self.parks.settle() else {
@@ -454,14 +484,22 @@ impl<E: Event> Backlog<E> {
         }
         match drain.again(self.attempted) {
             Again::Whole(events) => Some(drain.drainable(Some(events))),
-            Again::None | Again::Broken => Some(drain.drainable(None)),
-            Again::Part => self.nothing_comes(drain).then(|| drain.drainable(None)),
+            Again::None | Again::Part | Again::Broken => Some(drain.drainable(None)),
         }
     }
 
-    /// All that was ever parked has been read.
-    fn nothing_comes(&self, drain: &Drain<E>) -> bool {
-        drain.scanned_to >= self.need.max(self.parks.end()) && self.parks.is_empty()
+    /// Whether the next transaction can be formed. One that was attempted waits until all of it is there,
+    /// or what is missing will not come: not from the bucket, and not from the source, where a successor
+    /// may not have read it yet.
+    fn has_transaction(&self, drain: &Drain<E>, position: i64) -> bool {
+        match drain.again(self.attempted) {
+            Again::Whole(_) | Again::None | Again::Broken => !drain.is_empty(),
+            Again::Part => {
+                let parked = self.parks.is_empty() && drain.scanned_to >= self.parked_end();
+                let read = self.attempted.is_none_or(|(_, last)| last < position);
+                parked && read
+            }
+        }
     }
 
     pub(super) fn start_drain(&mut self, events: u32) -> Option<u32> {
@@ -471,6 +509,9 @@ impl<E: Event> Backlog<E> {
         let span = drain.start(events)?;
         if self.attempted.is_some_and(|attempted| attempted != span) {
             self.attempted = None;
+        }
+        if weakened(Weakness::PassesWhatIsSent) {
+            self.passed(span.1);
         }
         Some(self.attempts.saturating_add(1))
     }

@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use parcelhook_crds::lane::Incarnation;
 
 use super::Event;
+use super::weak::{Weakness, weakened};
 
 /// Bytes that the reader may send for the first attempt after a failure. Most lanes that are probed
 /// stay DOWN, and what was read for them is thrown away.
@@ -109,11 +110,13 @@ impl<E: Event> Drain<E> {
         let Some(last) = run.events.last().map(Event::offset) else {
             return;
         };
-        if run.incarnation != incarnation || last <= self.through {
+        let any = weakened(Weakness::TakesAnyIncarnation);
+        if (run.incarnation != incarnation && !any) || last <= self.through {
             return;
         }
-        let lost = std::mem::take(&mut self.lost);
-        if !lost && run.prev.is_some_and(|prev| prev > self.through) {
+        let taken = any || weakened(Weakness::TakesWithoutPredecessor);
+        let taken = std::mem::take(&mut self.lost) || taken;
+        if !taken && run.prev.is_some_and(|prev| prev > self.through) {
             // A correct copy of what is missing follows, and of this one behind it.
             self.ahead = self.ahead.max(Some(last));
             return;

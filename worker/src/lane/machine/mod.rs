@@ -20,6 +20,7 @@ mod drain;
 mod live;
 mod parks;
 mod row;
+pub(in crate::lane) mod weak;
 
 use std::time::Instant;
 
@@ -28,6 +29,7 @@ use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, LastFailure, NotBefore,
 pub use backlog::{Backlog, Header};
 pub use drain::DrainedRun;
 pub use live::{Live, NotNow, Phase};
+use weak::{Weakness, weakened};
 
 /// An event as the machine sees it.
 pub trait Event {
@@ -160,6 +162,8 @@ pub struct Sight {
     pub hold_is_full: bool,
     /// Whether a run may be produced now.
     pub may_park: bool,
+    /// Offset of the next event of the source: what is below and not in the retry topic will not come.
+    pub position: i64,
 }
 
 /// See the module.
@@ -254,8 +258,10 @@ impl<E: Event> Machine<E> {
         };
         match &mut self.backlog {
             // An insurance copy is on its way: its attempt opens no incarnation.
-            Some(backlog) => backlog.insured_failed(span, failed),
-            None => {
+            Some(backlog) if !weakened(Weakness::OpensTwice) => {
+                backlog.insured_failed(span, failed);
+            }
+            Some(_) | None => {
                 let first = span.first;
                 let mut backlog = self.opened(ParkReason::Failed, Opening { first, ..opening });
                 backlog.insured_failed(span, failed);
@@ -397,8 +403,8 @@ impl<E: Event> Machine<E> {
         self.backlog.as_mut()?.more()
     }
 
-    /// The drained events that may go into the next transaction: all that are there, or exactly those
-    /// of the transaction that was attempted before.
+    /// What [`Work::Attempt`] asks for: the drained events that may go into the next transaction. All that
+    /// are there, or exactly those of the transaction that was attempted before.
     pub fn drainable(&self) -> Option<drain::Drainable<'_, E>> {
         self.backlog.as_ref()?.drainable()
     }

@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 
 use super::Span;
+use super::weak::{Weakness, weakened};
 
 /// Most runs of a lane on their way at once: enough to keep the wire busy, few enough that runs grow
 /// to full length under load.
@@ -95,7 +96,11 @@ impl Parks {
         if let Some(park) = self.on_their_way.get(index) {
             self.last = park.prev;
         }
-        self.on_their_way.truncate(index);
+        if weakened(Weakness::RewindsNothing) {
+            self.on_their_way.remove(index);
+        } else {
+            self.on_their_way.truncate(index);
+        }
         true
     }
 

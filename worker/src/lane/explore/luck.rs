@@ -1,0 +1,103 @@
+//! How large a world is, and how much may happen in it.
+
+/// How often each kind of thing may still happen, besides what happens anyway.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Luck {
+    /// Further owners.
+    pub(super) owners: u8,
+    /// Attempts without a 2xx.
+    pub(super) failures: u8,
+    /// Attempts that the receiver puts off.
+    pub(super) throttles: u8,
+    /// Attempts that are cut off.
+    pub(super) aborts: u8,
+    /// Writes that the broker has before we know it.
+    pub(super) silences: u8,
+    /// Writes that are refused.
+    pub(super) refusals: u8,
+    /// Runs that are too large for their topic.
+    pub(super) oversizes: u8,
+    /// Producers that fail for good.
+    pub(super) producers: u8,
+    /// Times the lane is over its budget.
+    pub(super) leaves: u8,
+    /// Times that too much waits for a cut-over.
+    pub(super) fulls: u8,
+    /// Times the target is suspended.
+    pub(super) suspensions: u8,
+    /// Times somebody asks for an attempt now.
+    pub(super) hurries: u8,
+    /// Things that zombies still do.
+    pub(super) twitches: u8,
+    /// Times what earlier owners wrote is taken away.
+    pub(super) sweeps: u8,
+}
+
+/// How large a world may become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Bounds {
+    /// Events of the source.
+    pub(super) events: i64,
+    /// Most events of a record or a transaction.
+    pub(super) most: u32,
+    /// Records of the bucket, without what lands in a crash.
+    pub(super) bucket: usize,
+    /// Zombies at the same time.
+    pub(super) zombies: usize,
+    /// Worlds to look at.
+    pub(super) worlds: usize,
+    /// The reader brings one record at a time.
+    pub(super) one_by_one: bool,
+    pub(super) luck: Luck,
+}
+
+impl Bounds {
+    /// From text: names with numbers, "events 3 failures 2". What is not named is small, and luck is
+    /// nothing.
+    pub(super) fn of(text: &str) -> Self {
+        let mut bounds = Self {
+            events: 2,
+            most: 2,
+            bucket: 4,
+            zombies: 1,
+            worlds: 2_000_000,
+            one_by_one: false,
+            luck: Luck::default(),
+        };
+        let mut words = text.split_whitespace();
+        while let Some(name) = words.next() {
+            let number = words.next().and_then(|number| number.parse().ok());
+            let number: u32 = number.unwrap_or_else(|| panic!("`{name}` has no number in `{text}`"));
+            bounds.set(name, number);
+        }
+        bounds
+    }
+
+    fn set(&mut self, name: &str, number: u32) {
+        let luck = &mut self.luck;
+        let may = match name {
+            "events" => return self.events = number.into(),
+            "most" => return self.most = number,
+            "bucket" => return self.bucket = number as usize,
+            "zombies" => return self.zombies = number as usize,
+            "worlds" => return self.worlds = number as usize,
+            "one-by-one" => return self.one_by_one = number > 0,
+            "owners" => &mut luck.owners,
+            "failures" => &mut luck.failures,
+            "throttles" => &mut luck.throttles,
+            "aborts" => &mut luck.aborts,
+            "silences" => &mut luck.silences,
+            "refusals" => &mut luck.refusals,
+            "oversizes" => &mut luck.oversizes,
+            "producers" => &mut luck.producers,
+            "leaves" => &mut luck.leaves,
+            "fulls" => &mut luck.fulls,
+            "suspensions" => &mut luck.suspensions,
+            "hurries" => &mut luck.hurries,
+            "twitches" => &mut luck.twitches,
+            "sweeps" => &mut luck.sweeps,
+            _ => panic!("nothing is called `{name}`"),
+        };
+        *may = number as u8;
+    }
+}

@@ -1,0 +1,176 @@
+//! Breadth first through all worlds, with the shortest way to whatever is wrong.
+//!
+//! In every world: nothing is wrong so far; the owner, left alone, delivers everything, commits it and
+//! ends live; and so does a fresh owner after everybody crashed. The last two walk a single way, and stop
+//! where an earlier walk has been.
+
+use std::collections::{HashSet, VecDeque};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+
+use super::coverage::Coverage;
+use super::luck::{Bounds, Luck};
+use super::outside::Outside;
+use super::step::Step;
+use super::world::World;
+
+/// Steps that an owner without bad luck needs at most.
+const PATIENCE: usize = 300;
+
+/// Fingerprints are hashes already.
+type Prints = HashSet<u64, BuildHasherDefault<Plain>>;
+
+#[derive(Default)]
+struct Plain(u64);
+
+impl Hasher for Plain {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _: &[u8]) {
+        unreachable!("only fingerprints")
+    }
+
+    fn write_u64(&mut self, print: u64) {
+        self.0 = print;
+    }
+}
+
+fn print(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// What a search came to.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) worlds: usize,
+    pub(super) steps: usize,
+    /// Whether there was nothing left.
+    pub(super) complete: bool,
+    pub(super) coverage: Coverage,
+    pub(super) wrong: Option<Wrong>,
+}
+
+/// What is wrong, and the shortest way to it.
+#[derive(Debug)]
+pub(super) struct Wrong {
+    pub(super) what: String,
+    pub(super) way: Vec<Step>,
+    pub(super) end: Box<World>,
+}
+
+/// See the module.
+pub(super) struct Search {
+    bounds: Bounds,
+    seen: Prints,
+    /// Worlds from which all is well when nothing goes wrong any more.
+    fine: Prints,
+    recovered: Prints,
+    /// For each world, where it was reached from and how.
+    ways: Vec<(u32, Option<Step>)>,
+    waiting: VecDeque<(u32, World)>,
+    coverage: Coverage,
+}
+
+impl Search {
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self {
+            bounds,
+            seen: Prints::default(),
+            fine: Prints::default(),
+            recovered: Prints::default(),
+            ways: Vec::new(),
+            waiting: VecDeque::new(),
+            coverage: Coverage::default(),
+        }
+    }
+
+    /// Looks at all of them, or as many as there may be.
+    pub(super) fn run(mut self) -> Found {
+        let Bounds { most, luck, .. } = self.bounds;
+        let first = World::of(Outside::new(), most, luck);
+        self.add(0, None, first);
+        let mut steps = 0;
+        while let Some((index, world)) = self.waiting.pop_front() {
+            if let Some(what) = self.judge(&world) {
+                let wrong = Wrong {
+                    what,
+                    way: self.way(index),
+                    end: Box::new(world),
+                };
+                return self.found(steps, Some(wrong));
+            }
+            if self.ways.len() >= self.bounds.worlds {
+                continue;
+            }
+            for step in world.steps(&self.bounds) {
+                steps += 1;
+                let after = world.after(step, &self.bounds);
+                self.coverage.look(&world, step, &after);
+                self.add(index, Some(step), after);
+            }
+        }
+        self.found(steps, None)
+    }
+
+    fn found(self, steps: usize, wrong: Option<Wrong>) -> Found {
+        Found {
+            worlds: self.ways.len(),
+            steps,
+            complete: self.ways.len() < self.bounds.worlds,
+            coverage: self.coverage,
+            wrong,
+        }
+    }
+
+    fn add(&mut self, from: u32, step: Option<Step>, world: World) {
+        if self.seen.insert(print(&world)) {
+            self.waiting.push_back((self.ways.len() as u32, world));
+            self.ways.push((from, step));
+        }
+    }
+
+    fn way(&self, mut index: u32) -> Vec<Step> {
+        let mut way = Vec::new();
+        while let (from, Some(step)) = self.ways[index as usize] {
+            way.push(step);
+            index = from;
+        }
+        way.reverse();
+        way
+    }
+
+    fn judge(&mut self, world: &World) -> Option<String> {
+        if let Some(wrong) = world.outside.wrong {
+            return Some(wrong.to_owned());
+        }
+        if let Some(wrong) = self.walk(world.clone()) {
+            return Some(format!("the owner, left alone: {wrong}"));
+        }
+        if !self.recovered.insert(print(&world.outside)) {
+            return None;
+        }
+        let fresh = World::of(world.outside.clone(), self.bounds.most, Luck::default());
+        let wrong = self.walk(fresh)?;
+        Some(format!("a fresh owner after everybody crashed: {wrong}"))
+    }
+
+    /// Lets the owner go on without bad luck.
+    fn walk(&mut self, mut world: World) -> Option<String> {
+        for _ in 0..PATIENCE {
+            if let Some(wrong) = world.outside.wrong {
+                return Some(wrong.to_owned());
+            }
+            if world.is_complete(&self.bounds) || !self.fine.insert(print(&world)) {
+                return None;
+            }
+            let Some(step) = world.faultless(&self.bounds) else {
+                return Some(format!("stands still: {:?}\n  {}", world.owner(), world.outside));
+            };
+            world = world.after(step, &self.bounds);
+        }
+        Some("never comes to an end".to_owned())
+    }
+}

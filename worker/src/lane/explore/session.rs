@@ -1,0 +1,297 @@
+//! A worker as the owner of the partition, or as one that was: the shipped machine of its one lane, the
+//! shipped take-over and ownership, and as little as possible around them.
+//!
+//! Stands for the shard: asks the machine for work in the same order, until there is none, and performs
+//! it. Stands for the ledger with two numbers, because every event is wanted by the one lane: the oldest
+//! that is not done, which is the frontier, and the next to read. What it produces stays on its way until
+//! the broker takes or refuses it, in order within a topic.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use parcelhook_crds::lane::Epoch;
+
+use super::Dot;
+use super::outside::{GROUP, Note, Outside, Run, What, place};
+use super::variant::{Variant, is};
+use crate::clock;
+use crate::lane::machine::{Machine, Opening, Sight, Span, Work};
+use crate::lane::own::Own;
+use crate::lane::takeover::{Subject, TakeOver};
+
+/// Who ordered a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Whose {
+    Lane,
+    Partition,
+    TakeOver,
+}
+
+/// Something that is on its way to a broker.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sent<T> {
+    pub(super) whose: Whose,
+    pub(super) number: u64,
+    pub(super) what: T,
+    /// Where the broker has it, when it does and we do not know it yet.
+    pub(super) landed: Option<i64>,
+}
+
+/// Where an attempt has its events from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Origin {
+    Queue,
+    Drain,
+}
+
+/// The reading of the bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Reading {
+    pub(super) drain: u32,
+    pub(super) cursor: i64,
+    /// Bytes that may come.
+    pub(super) room: usize,
+    pub(super) told: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Session {
+    /// The take-over that must end before anything is done.
+    pub(super) take_over: Option<TakeOver>,
+    /// The rows were asked for, and not told yet.
+    pub(super) asks_rows: Option<Epoch>,
+    /// The end of the bucket was asked for.
+    pub(super) asks_end: Option<u64>,
+    /// What may be committed is committed under this epoch.
+    pub(super) claimed: Option<Epoch>,
+    /// A commit of it is acked.
+    pub(super) counts: bool,
+    pub(super) own: Option<Own>,
+    pub(super) machine: Machine<Dot>,
+    /// Oldest event that is not done.
+    pub(super) frontier: i64,
+    /// Next event to read.
+    pub(super) position: i64,
+    pub(super) retry: VecDeque<Sent<Rc<Run>>>,
+    pub(super) lanes: VecDeque<Sent<Note>>,
+    /// Runs that are acked and not settled: number and last event. Their numbers are not free.
+    pub(super) unsettled: Vec<(u64, i64)>,
+    pub(super) attempt: Option<(Origin, i64, i64)>,
+    pub(super) reading: Option<Reading>,
+    /// So much waits that it must not be held.
+    pub(super) full: bool,
+    pub(super) suspended: bool,
+    /// Most events of a record or a transaction.
+    pub(super) most: u32,
+}
+
+/// All that is due at once is due at this time.
+pub(super) fn now() -> Instant {
+    static NOW: OnceLock<Instant> = OnceLock::new();
+    *NOW.get_or_init(clock::now)
+}
+
+/// All that is due at all is due at this time.
+pub(super) fn later() -> Instant {
+    now() + Duration::from_secs(3600)
+}
+
+/// Events without gaps.
+pub(super) fn span(first: i64, last: i64) -> Span {
+    Span {
+        events: (last - first + 1) as u32,
+        first,
+        last,
+    }
+}
+
+impl Session {
+    /// The partition is assigned: the commit says from where, and under which epoch.
+    pub(super) fn assigned(outside: &Outside, most: u32) -> Self {
+        let subject = Subject {
+            group: GROUP.into(),
+            place: place(),
+            frontier: outside.committed,
+        };
+        let (take_over, _) = TakeOver::begin(subject, Some(outside.epoch));
+        Self {
+            take_over: Some(take_over),
+            asks_rows: Some(outside.epoch),
+            asks_end: None,
+            claimed: None,
+            counts: false,
+            own: None,
+            machine: Machine::default(),
+            frontier: outside.committed,
+            position: outside.committed,
+            retry: VecDeque::new(),
+            lanes: VecDeque::new(),
+            unsettled: Vec::new(),
+            attempt: None,
+            reading: None,
+            full: false,
+            suspended: false,
+            most,
+        }
+    }
+
+    /// Whether its lane may send and park.
+    pub(super) fn may_act(&self) -> bool {
+        self.own.is_some()
+    }
+
+    /// Performs what the machine asks for, until it asks for nothing but an attempt.
+    pub(super) fn drive(&mut self, now: Instant) {
+        self.settle();
+        while self.may_act()
+            && let Some(work) = self.machine.work(now, self.sight())
+        {
+            match work {
+                Work::WriteRow => self.write_row(),
+                Work::Park { skip } => {
+                    let first = self.frontier + skip as i64 + self.behind_attempt();
+                    if first == self.position {
+                        break;
+                    }
+                    self.park(first);
+                }
+                Work::BeginDrain => self.begin_drain(),
+                Work::More => self.read_more(),
+                Work::Attempt => break,
+                Work::Tombstone => {
+                    let number = self.free_number();
+                    self.machine.tombstone(number);
+                    self.send(Whose::Lane, number, What::Tombstone);
+                }
+            }
+        }
+        let drain = self.machine.backlog().and_then(|backlog| backlog.drain());
+        self.reading = self.reading.filter(|reading| drain == Some(reading.drain));
+    }
+
+    pub(super) fn sight(&self) -> Sight {
+        Sight {
+            waiting: (self.position - self.frontier) as u64,
+            hold_is_full: self.full,
+            may_park: true,
+            position: self.position,
+        }
+    }
+
+    /// Events that are parked for good leave the queue.
+    fn settle(&mut self) {
+        let terminated = self.own.is_some_and(|own| own.is_terminated());
+        self.frontier += i64::from(self.machine.settle(terminated, 0));
+        self.full &= self.frontier < self.position;
+        self.unsettled.retain(|(_, last)| *last >= self.frontier);
+    }
+
+    fn write_row(&mut self) {
+        if self.own.is_some_and(|own| own.wants_terminator()) {
+            self.write_terminator();
+        }
+        let number = self.free_number();
+        if let Some(row) = self.machine.write_row(number, 0, now()) {
+            self.send(Whose::Lane, number, What::Row(Rc::new(row)));
+        }
+    }
+
+    pub(super) fn write_terminator(&mut self) {
+        let number = self.free_number();
+        if let Some(own) = &mut self.own {
+            own.produced(number, self.frontier, now());
+            self.send(Whose::Partition, number, What::Terminator(self.frontier));
+        }
+    }
+
+    fn park(&mut self, first: i64) {
+        let Some(backlog) = self.machine.backlog() else {
+            return;
+        };
+        let limit = backlog.run_limit(first, self.most as usize) as i64;
+        let last = (self.position - 1).min(first + limit - 1);
+        let number = self.free_number();
+        let Some(header) = self.machine.park(number, span(first, last)) else {
+            return;
+        };
+        self.retry.push_back(Sent {
+            whose: Whose::Lane,
+            number,
+            what: Rc::new(Run {
+                incarnation: header.incarnation,
+                prev: header.prev,
+                first,
+                last,
+                by_reference: header.by_reference,
+            }),
+            landed: None,
+        });
+    }
+
+    fn behind_attempt(&self) -> i64 {
+        match self.attempt {
+            Some((Origin::Queue, first, last)) if is(Variant::ParksBehindAttempt) => {
+                last - first + 1
+            }
+            Some(_) | None => 0,
+        }
+    }
+
+    fn begin_drain(&mut self) {
+        if let Some((drain, cursor, room)) = self.machine.begin_drain() {
+            self.reading = Some(Reading {
+                drain,
+                cursor,
+                room,
+                told: false,
+            });
+        }
+    }
+
+    fn read_more(&mut self) {
+        if let Some((_, room)) = self.machine.more()
+            && let Some(reading) = &mut self.reading
+        {
+            reading.room += room;
+        }
+    }
+
+    /// Something goes to the lanes topic.
+    pub(super) fn send(&mut self, whose: Whose, number: u64, what: What) {
+        if let Some(own) = self.own {
+            let epoch = own.epoch;
+            self.send_under(whose, number, Note { epoch, what });
+        }
+    }
+
+    pub(super) fn send_under(&mut self, whose: Whose, number: u64, note: Note) {
+        self.lanes.push_back(Sent {
+            whose,
+            number,
+            what: note,
+            landed: None,
+        });
+    }
+
+    /// The lowest number that nothing on its way has: equal sessions stay equal.
+    fn free_number(&self) -> u64 {
+        let retry = self.retry.iter().map(|sent| sent.number);
+        let lanes = self.lanes.iter().map(|sent| sent.number);
+        let unsettled = self.unsettled.iter().map(|(number, _)| *number);
+        let taken: Vec<u64> = retry.chain(lanes).chain(unsettled).collect();
+        (0..).find(|number| !taken.contains(number)).unwrap_or(0)
+    }
+
+    /// What the machine must know to leave live. None while the partition is taken over.
+    pub(super) fn opening(&self, outside: &Outside) -> Option<Opening> {
+        Some(Opening {
+            epoch: self.own?.epoch,
+            bucket_end: outside.end(),
+            unix: 0,
+            first: self.frontier,
+        })
+    }
+}

@@ -1,0 +1,114 @@
+//! What can happen in a world.
+
+/// A topic of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Topic {
+    Retry,
+    Lanes,
+}
+
+/// What a session, or what surrounds it, does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Act {
+    /// The tail tells which rows count.
+    Told,
+    /// The reader tells where the bucket ends.
+    BucketEnds,
+    /// The group's commit.
+    Commit,
+    /// What is the oldest on its way to a topic is there, and we know.
+    Lands(Topic),
+    /// It is there, and we do not know yet.
+    LandsSilently(Topic),
+    /// Now we know.
+    Acked(Topic),
+    /// We hear that it did not land. It may have.
+    Refused(Topic, bool),
+    /// It is a run, and too large.
+    TooLarge,
+    /// The producer failed for good.
+    ProducerReplaced,
+    /// The reader brings what there is.
+    Scan,
+    /// An attempt starts.
+    Launch,
+    /// It is delivered.
+    Delivered,
+    /// It fails. The receiver may have it.
+    Failed { reached: bool },
+    /// It is put off for a moment.
+    Throttled,
+    /// It is cut off.
+    Aborted,
+    /// Time passes.
+    Wake,
+    /// The next event of the source is read.
+    Read,
+    /// The lane is over its budget.
+    Leave,
+    /// Too much waits for a cut-over.
+    Full,
+    /// The target is suspended.
+    Suspend,
+    /// It is suspended no longer.
+    Resume,
+    /// Somebody asks for an attempt now.
+    Hurry,
+    /// What earlier owners wrote is taken away.
+    Sweep,
+}
+
+impl Act {
+    /// What happens when nothing goes wrong, in the order in which it is tried.
+    pub(super) const FAULTLESS: [Self; 13] = [
+        Self::Told,
+        Self::BucketEnds,
+        Self::Resume,
+        Self::Acked(Topic::Lanes),
+        Self::Acked(Topic::Retry),
+        Self::Lands(Topic::Lanes),
+        Self::Lands(Topic::Retry),
+        Self::Delivered,
+        Self::Scan,
+        Self::Launch,
+        Self::Commit,
+        Self::Wake,
+        Self::Read,
+    ];
+
+    /// What goes wrong, or is needed by nobody.
+    pub(super) const OTHERS: [Self; 17] = [
+        Self::Sweep,
+        Self::Failed { reached: false },
+        Self::Failed { reached: true },
+        Self::Throttled,
+        Self::Aborted,
+        Self::LandsSilently(Topic::Retry),
+        Self::LandsSilently(Topic::Lanes),
+        Self::Refused(Topic::Retry, false),
+        Self::Refused(Topic::Retry, true),
+        Self::Refused(Topic::Lanes, false),
+        Self::Refused(Topic::Lanes, true),
+        Self::TooLarge,
+        Self::ProducerReplaced,
+        Self::Leave,
+        Self::Full,
+        Self::Suspend,
+        Self::Hurry,
+    ];
+}
+
+/// A step of a world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Somebody else becomes the owner. The old one goes on as a zombie; another zombie may end with it.
+    TakeOver { forget: Option<u8> },
+    /// The owner crashes, and somebody else takes over. Of what was on its way, so much landed.
+    Crash { retry: u8, lanes: u8 },
+    /// A request of a crashed session arrives.
+    LateRequest,
+    /// What a dead producer had on its way arrives.
+    LateWrite(Topic),
+    /// Of the session with this number.
+    Of(u8, Act),
+}

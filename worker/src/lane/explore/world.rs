@@ -1,0 +1,352 @@
+//! Everything that can happen: one owner, zombies, brokers, a receiver, and bad luck.
+//!
+//! A zombie lost the partition and does not know it. It does what an owner does, except that its commits
+//! are refused. A crash is a zombie that does nothing any more, and is therefore forgotten at once.
+
+use std::collections::VecDeque;
+use std::rc::Rc;
+
+use parcelhook_crds::lane::ParkReason;
+
+use super::luck::{Bounds, Luck};
+use super::outside::{Note, Outside, Run};
+use super::session::{Origin, Session, now};
+use super::step::{Act, Step, Topic};
+use super::variant::{Variant, is};
+use crate::lane::machine::Due;
+use crate::park::Refused;
+
+/// What a dead producer had on its way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Late {
+    retry: VecDeque<Rc<Run>>,
+    lanes: VecDeque<Note>,
+    request: Option<(i64, i64)>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct World {
+    pub(super) outside: Outside,
+    /// The last one is the owner.
+    pub(super) sessions: Vec<Rc<Session>>,
+    late: Late,
+    pub(super) luck: Luck,
+}
+
+impl World {
+    /// One owner takes a partition over.
+    pub(super) fn of(outside: Outside, most: u32, luck: Luck) -> Self {
+        Self {
+            sessions: vec![Rc::new(Session::assigned(&outside, most))],
+            outside,
+            late: Late::default(),
+            luck,
+        }
+    }
+
+    pub(super) fn owner(&self) -> &Session {
+        &self.sessions[self.sessions.len() - 1]
+    }
+
+    /// Whether everything was delivered and committed, and the owner is live.
+    pub(super) fn is_complete(&self, bounds: &Bounds) -> bool {
+        let owner = self.owner();
+        owner.may_act()
+            && owner.machine.is_live()
+            && owner.frontier == bounds.events
+            && self.outside.committed == bounds.events
+            && self.outside.delivered == bounds.events
+    }
+
+    /// The next step of the owner when nothing goes wrong.
+    pub(super) fn faultless(&self, bounds: &Bounds) -> Option<Step> {
+        let owner = self.sessions.len() - 1;
+        Act::FAULTLESS
+            .into_iter()
+            .find(|act| self.can(owner, *act, bounds))
+            .map(|act| Step::Of(owner as u8, act))
+    }
+
+    /// All that may happen next.
+    pub(super) fn steps(&self, bounds: &Bounds) -> Vec<Step> {
+        let mut steps = Vec::new();
+        let owner = self.sessions.len() - 1;
+        let first = if self.luck.twitches > 0 { 0 } else { owner };
+        for number in first..=owner {
+            for act in Act::FAULTLESS.into_iter().chain(Act::OTHERS) {
+                let fits = self.outside.bucket.len() < bounds.bucket || !fills_bucket(act);
+                if fits && self.can(number, act, bounds) {
+                    steps.push(Step::Of(number as u8, act));
+                }
+            }
+        }
+        if self.late.request.is_some() {
+            steps.push(Step::LateRequest);
+        }
+        if !self.late.retry.is_empty() {
+            steps.push(Step::LateWrite(Topic::Retry));
+        }
+        if !self.late.lanes.is_empty() {
+            steps.push(Step::LateWrite(Topic::Lanes));
+        }
+        if self.luck.owners > 0 {
+            self.push_take_overs(&mut steps, bounds);
+        }
+        steps
+    }
+
+    fn push_take_overs(&self, steps: &mut Vec<Step>, bounds: &Bounds) {
+        let owner = self.owner();
+        for retry in 0..=owner.not_landed(Topic::Retry) as u8 {
+            for lanes in 0..=owner.not_landed(Topic::Lanes) as u8 {
+                steps.push(Step::Crash { retry, lanes });
+            }
+        }
+        if self.luck.twitches == 0 {
+            return;
+        }
+        let zombies = self.sessions.len() - 1;
+        if zombies < bounds.zombies {
+            steps.push(Step::TakeOver { forget: None });
+        }
+        for zombie in 0..zombies as u8 {
+            let forget = Some(zombie);
+            steps.push(Step::TakeOver { forget });
+        }
+    }
+
+    fn can(&self, number: usize, act: Act, bounds: &Bounds) -> bool {
+        let session = &*self.sessions[number];
+        let is_owner = number + 1 == self.sessions.len();
+        let luck = &self.luck;
+        match act {
+            Act::Told => session.asks_rows.is_some(),
+            Act::BucketEnds => session.asks_end.is_some(),
+            Act::Commit => self.can_commit(session, is_owner),
+            Act::Acked(topic) => session.oldest_landed(topic) == Some(true),
+            Act::Lands(topic) => session.oldest_landed(topic) == Some(false),
+            Act::LandsSilently(topic) => luck.silences > 0 && session.not_landed(topic) > 0,
+            Act::Refused(topic, landed) => {
+                // What landed silently needs not land again.
+                let oldest = session.oldest_landed(topic);
+                luck.refusals > 0 && oldest.is_some_and(|before| !(before && landed))
+            }
+            Act::TooLarge => luck.oversizes > 0 && session.may_be_too_large(),
+            Act::ProducerReplaced => {
+                luck.producers > 0 && !(session.retry.is_empty() && session.lanes.is_empty())
+            }
+            Act::Scan => session.reading.is_some_and(|reading| {
+                let more = reading.cursor < self.outside.end() && reading.room > 0;
+                !reading.told || more
+            }),
+            Act::Launch => session.can_launch(),
+            Act::Delivered => session.attempt.is_some(),
+            Act::Failed { .. } => session.attempt.is_some() && luck.failures > 0,
+            Act::Throttled => {
+                luck.throttles > 0 && matches!(session.attempt, Some((Origin::Queue, ..)))
+            }
+            Act::Aborted => session.attempt.is_some() && luck.aborts > 0,
+            Act::Wake => session.waits(),
+            Act::Read => session.position < bounds.events,
+            Act::Leave | Act::Full | Act::Suspend | Act::Resume | Act::Hurry => {
+                self.can_be_told(session, act)
+            }
+            Act::Sweep => {
+                let early = is(Variant::SweepsBeforeCommit) && session.take_over.is_some();
+                let epoch = session.lanes.back().map(|sent| sent.what.epoch);
+                let may = luck.sweeps > 0 && session.counts || early;
+                let own = session.claimed.or(epoch);
+                may && own.is_some_and(|own| self.outside.has_stale(own))
+            }
+        }
+    }
+
+    fn can_commit(&self, session: &Session, is_owner: bool) -> bool {
+        let further = session.frontier > self.outside.committed;
+        let other = session.claimed != Some(self.outside.epoch);
+        let news = if is_owner {
+            further || other || !session.counts
+        } else {
+            further && is(Variant::ZombieCommits)
+        };
+        session.claimed.is_some() && news
+    }
+
+    fn can_be_told(&self, session: &Session, act: Act) -> bool {
+        let luck = &self.luck;
+        let live = session.machine.is_live();
+        match act {
+            Act::Leave => session.may_act() && live && luck.leaves > 0,
+            Act::Full => {
+                let waits = session.frontier < session.position;
+                session.may_act() && !live && !session.full && waits && luck.fulls > 0
+            }
+            Act::Suspend => session.may_act() && !session.suspended && luck.suspensions > 0,
+            Act::Resume => session.suspended,
+            Act::Hurry => session.may_act() && !live && luck.hurries > 0,
+            _ => false,
+        }
+    }
+
+    /// What follows.
+    pub(super) fn after(&self, step: Step, bounds: &Bounds) -> Self {
+        let mut world = self.clone();
+        let Self { outside, late, .. } = &mut world;
+        match step {
+            Step::TakeOver { forget } => world.take_over(forget),
+            Step::Crash { retry, lanes } => world.crash(retry, lanes),
+            Step::LateRequest => late.request.take().into_iter().for_each(|span| outside.arrive(span)),
+            Step::LateWrite(Topic::Retry) => {
+                let run = late.retry.pop_front();
+                run.into_iter().for_each(|run| {
+                    outside.append(run);
+                });
+            }
+            Step::LateWrite(Topic::Lanes) => {
+                let note = late.lanes.pop_front();
+                note.into_iter().for_each(|note| outside.note(&note));
+            }
+            Step::Of(number, act) => world.act(number as usize, act, bounds),
+        }
+        world.forget_the_dead();
+        world
+    }
+
+    /// Rows that nobody will ever ask for tell worlds apart that are the same, and so do zombies that
+    /// do nothing any more.
+    fn forget_the_dead(&mut self) {
+        let owner = self.owner();
+        if self.luck.sweeps == 0 && owner.take_over.is_none() {
+            let epoch = owner.own.map(|own| own.epoch);
+            self.outside.forget_all_but(epoch);
+        }
+        if self.luck.twitches == 0 {
+            let zombies = self.sessions.len() - 1;
+            self.sessions.drain(..zombies);
+        }
+    }
+
+    fn take_over(&mut self, forget: Option<u8>) {
+        if let Some(zombie) = forget {
+            self.sessions.remove(zombie as usize);
+        }
+        self.luck.owners -= 1;
+        let most = self.sessions.last().map_or(1, |session| session.most);
+        let session = Session::assigned(&self.outside, most);
+        self.sessions.push(Rc::new(session));
+    }
+
+    fn crash(&mut self, retry: u8, lanes: u8) {
+        self.take_over(None);
+        let mut owner = self.sessions.remove(self.sessions.len() - 2);
+        let owner = Rc::make_mut(&mut owner);
+        for _ in 0..retry {
+            owner.lands(Topic::Retry, &mut self.outside);
+        }
+        for _ in 0..lanes {
+            owner.lands(Topic::Lanes, &mut self.outside);
+        }
+        if let Some((_, first, last)) = owner.attempt {
+            self.late.request = Some((first, last));
+        }
+    }
+
+    fn act(&mut self, number: usize, act: Act, bounds: &Bounds) {
+        let is_owner = number + 1 == self.sessions.len();
+        spend(&mut self.luck, act, is_owner);
+        let Self { outside, sessions, late, .. } = self;
+        let session = Rc::make_mut(&mut sessions[number]);
+        match act {
+            Act::Told => session.told(outside, is_owner),
+            Act::BucketEnds => session.bucket_ends(outside.end()),
+            Act::Commit => session.commit(outside),
+            Act::Lands(topic) => {
+                session.lands(topic, outside);
+                session.acked(topic, outside);
+            }
+            Act::LandsSilently(topic) => session.lands(topic, outside),
+            Act::Acked(topic) => session.acked(topic, outside),
+            Act::Refused(topic, landed) => {
+                if landed {
+                    session.lands(topic, outside);
+                }
+                session.refused(topic, Refused::Failed, outside);
+            }
+            Act::TooLarge => session.refused(Topic::Retry, Refused::TooLarge, outside),
+            Act::ProducerReplaced => replace_producer(session, late, outside),
+            Act::Scan => session.scan(outside, bounds.one_by_one),
+            Act::Launch => session.launch(outside),
+            Act::Delivered => session.delivered(outside),
+            Act::Failed { reached } => session.failed(reached, outside),
+            Act::Throttled => session.throttled(),
+            Act::Aborted => late.request = session.aborted(),
+            Act::Wake => session.wake(),
+            Act::Read => {
+                session.position += 1;
+                session.drive(now());
+            }
+            Act::Leave => session.leave(ParkReason::Overflow, Due::At(now(), 0), outside),
+            Act::Full => session.fill(outside),
+            Act::Suspend => session.suspend(true),
+            Act::Resume => session.suspend(false),
+            Act::Hurry => session.hurry(),
+            Act::Sweep => {
+                let epoch = session.lanes.back().map(|sent| sent.what.epoch);
+                session.claimed.or(epoch).into_iter().for_each(|own| outside.sweep(own));
+            }
+        }
+        session.leave_if_suspended(outside);
+    }
+}
+
+/// Whether something comes into the bucket.
+fn fills_bucket(act: Act) -> bool {
+    use Topic::Retry;
+    matches!(act, Act::Lands(Retry) | Act::LandsSilently(Retry) | Act::Refused(Retry, true))
+}
+
+/// Everything on its way is refused; what the broker does not have may arrive all the same.
+fn replace_producer(session: &mut Session, late: &mut Late, outside: &mut Outside) {
+    let retry = std::mem::take(&mut session.retry);
+    let lanes = std::mem::take(&mut session.lanes);
+    // Their numbers are not free before all of them are reported.
+    let numbers = retry.iter().map(|sent| sent.number);
+    let numbers = numbers.chain(lanes.iter().map(|sent| sent.number));
+    session.unsettled.extend(numbers.map(|number| (number, i64::MAX)));
+    for sent in &retry {
+        session.produced(sent, Err(Refused::ProducerReplaced), outside);
+    }
+    for sent in &lanes {
+        session.produced(sent, Err(Refused::ProducerReplaced), outside);
+    }
+    session.unsettled.retain(|(_, last)| *last < i64::MAX);
+    let retry = retry.into_iter().filter(|sent| sent.landed.is_none());
+    late.retry = retry.map(|sent| sent.what).collect();
+    let lanes = lanes.into_iter().filter(|sent| sent.landed.is_none());
+    late.lanes = lanes.map(|sent| sent.what).collect();
+}
+
+fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
+    let spent = match act {
+        Act::Failed { .. } => Some(&mut luck.failures),
+        Act::Throttled => Some(&mut luck.throttles),
+        Act::Aborted => Some(&mut luck.aborts),
+        Act::LandsSilently(_) => Some(&mut luck.silences),
+        Act::Refused(..) => Some(&mut luck.refusals),
+        Act::TooLarge => Some(&mut luck.oversizes),
+        Act::ProducerReplaced => Some(&mut luck.producers),
+        Act::Leave => Some(&mut luck.leaves),
+        Act::Full => Some(&mut luck.fulls),
+        Act::Suspend => Some(&mut luck.suspensions),
+        Act::Hurry => Some(&mut luck.hurries),
+        Act::Sweep => Some(&mut luck.sweeps),
+        _ => None,
+    };
+    if let Some(spent) = spent {
+        *spent = spent.saturating_sub(1);
+    }
+    if !is_owner {
+        luck.twitches = luck.twitches.saturating_sub(1);
+    }
+}
