@@ -208,10 +208,7 @@ impl<P> Shard<P> {
             Some(_) | None => lane.machine.failed_in_place(failed),
         }
         self.has_left(key);
-        let wake = self.lane_mut(key).and_then(|lane| lane.machine.wake());
-        if let Some(until) = wake {
-            self.wake_at(key, until);
-        }
+        self.wake_when_due(key, now);
     }
 
     /// A target that cannot be used as it is configured: its events wait until it changes.

@@ -39,7 +39,7 @@ impl<P> Shard<P> {
                 return false;
             }
             let Some(work) = next_work(partition, key, &mut self.unacked, now) else {
-                self.wake_when_due(key);
+                self.wake_when_due(key, now);
                 return false;
             };
             match work {
@@ -256,9 +256,10 @@ impl<P> Shard<P> {
         }
     }
 
-    fn wake_when_due(&mut self, key: LaneKey) {
+    /// A lane that is due already waits for something else, which stirs it.
+    pub(super) fn wake_when_due(&mut self, key: LaneKey, now: Instant) {
         let wake = self.lane_mut(key).and_then(|lane| lane.machine.wake());
-        if let Some(at) = wake {
+        if let Some(at) = wake.filter(|at| *at > now) {
             self.wake_at(key, at);
         }
     }
