@@ -41,7 +41,7 @@ fn lane(number: u32) -> Arc<LaneAddress> {
         },
         source: PartitionId {
             topic: "orders".into(),
-            partition: i32::try_from(number).unwrap(),
+            partition: number.cast_signed(),
         },
         topic_id: None,
         bucket: 0,
@@ -81,7 +81,9 @@ fn parked(number: u32, offset: i64) -> Event {
         last_error: None,
         events: vec![event],
     };
-    let encoded = encode(&run).unwrap();
+    let Some(encoded) = encode(&run) else {
+        unreachable!("a run with an event has a record");
+    };
     let mut event = Event::new(encoded.value().unwrap_or_default()).to(0);
     encoded.headers(|name, value| {
         event = event.clone().header(name, value.unwrap_or_default());

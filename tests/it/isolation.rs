@@ -33,7 +33,7 @@ fn fail_partition(receiver: &Receiver, partition: i32) -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_failing_lane_holds_up_its_own_partitions_commits_and_nothing_else() -> Result<()> {
+async fn a_failing_lane_holds_up_nothing() -> Result<()> {
     let scene = Scene::new("isolated", 2).await?;
     let good = scene.receiver("good")?;
     let bad = scene.receiver("bad")?;
@@ -44,13 +44,8 @@ async fn a_failing_lane_holds_up_its_own_partitions_commits_and_nothing_else() -
         // The other target gets everything, of the failing lane's partition too.
         scene.caught_up(&good).await?;
     }
-    eventually("commits of the other partition", SOON, async || {
-        let committed = scene.committed().await?;
-        ensure!(committed[&1] == Some(150), "committed {committed:?}");
-        Ok(())
-    })
-    .await?;
-    assert_eq!(scene.committed().await?[&0], Some(0));
+    // What waits for the other one is parked, and holds up nobody.
+    scene.all_committed().await?;
     let accepted = bad.accepted()?;
     let mut events = accepted.iter().flat_map(|sent| &sent.events);
     assert!(events.all(|event| event.partition == 1));

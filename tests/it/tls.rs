@@ -89,7 +89,7 @@ async fn a_private_authority_is_trusted_http_2_is_spoken_and_every_request_is_si
 }
 
 #[tokio::test]
-async fn a_wrong_name_and_an_unknown_authority_are_down_and_nothing_is_committed() -> Result<()> {
+async fn a_wrong_name_and_an_unknown_authority_are_down_and_nothing_is_sent() -> Result<()> {
     let site = Site::new("distrusted").await?;
     let authority = Authority::new("ours")?;
     let receiver = || Receiver::builder().tls(&authority);
@@ -126,8 +126,6 @@ async fn a_wrong_name_and_an_unknown_authority_are_down_and_nothing_is_committed
         );
     }
     assert_eq!((wrong_name.count(), stranger.count()), (0, 0));
-    assert_eq!(site.committed(&named_topic).await?, 0);
-    assert_eq!(site.committed(&unknown_topic).await?, 0);
 
     // Each is mended by what its message names, at once.
     site.put(&named.with("endpoint/tls/serverName", json!("wrong.example")))?;

@@ -80,12 +80,14 @@ impl Address {
     /// Chooses ports of a host that no other broker has.
     fn fresh(losses: &Losses) -> Result<Self> {
         let host = network::fresh_host();
+        // Before the free ports are chosen, which nobody holds afterwards.
+        let front = network::listen(host)?;
         let ports = network::free_ports(host)?;
         let behind = port(Listener::Proxied, ports).context("a port behind the proxy")?;
         Ok(Self {
             host,
             ports,
-            proxy: Proxy::start(host, SocketAddr::from((host, behind)), losses)?,
+            proxy: Proxy::start(front, SocketAddr::from((host, behind)), losses)?,
         })
     }
 

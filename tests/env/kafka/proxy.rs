@@ -8,7 +8,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::{SocketAddr, TcpListener},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +18,7 @@ use tokio::{
     net::{TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
 };
 
-use crate::{network, serving::Serving};
+use crate::serving::Serving;
 
 /// Larger requests are none of a consumer's. At the limit the connection is closed.
 const REQUEST_BYTES_MAX: usize = 64 << 20;
@@ -93,9 +93,12 @@ pub(super) struct Proxy {
 }
 
 impl Proxy {
-    /// Listens on `host` for the broker that listens, or will listen, at `broker`.
-    pub(super) fn start(host: Ipv4Addr, broker: SocketAddr, losses: &Losses) -> Result<Self> {
-        let (listener, address) = network::listen(host)?;
+    /// Takes what comes to `listener`, at its address, to where the broker listens or will listen.
+    pub(super) fn start(
+        (listener, address): (TcpListener, SocketAddr),
+        broker: SocketAddr,
+        losses: &Losses,
+    ) -> Result<Self> {
         let losses = losses.clone();
         let serving = Serving::start("kafka-proxy", listener, move |_, client| {
             let losses = losses.clone();

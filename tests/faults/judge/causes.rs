@@ -30,6 +30,9 @@ pub(crate) enum Cause {
     Ambiguous,
     /// Its earlier attempt got a 2xx that the worker had ceased to wait for.
     Late,
+    /// The partition went to another worker while another target had not got the event, or one
+    /// before it, so that it could not be committed.
+    HeldBack,
     /// Brokers were disturbed, so a commit could not be made.
     Kafka,
     /// None is known.
@@ -62,6 +65,8 @@ pub(crate) struct Repetition {
     pub(crate) at_ms: u64,
     /// Whether it is the next attempt of the same transaction by the same worker.
     pub(crate) next_attempt: bool,
+    /// Whether some target still lacked it, or an event before it, when the worker took over.
+    pub(crate) held_back: bool,
 }
 
 #[derive(Debug, Default)]
@@ -137,6 +142,8 @@ impl Disturbances {
         };
         if again.next_attempt || at_ms - earlier.at_ms >= PROMPT_MS {
             Cause::Late
+        } else if again.held_back && earlier.worker != again.worker {
+            Cause::HeldBack
         } else if meets(
             &self.kafka,
             *between.start(),

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::{
-    causes::{Cause, Disturbances, Fate, Repetition, Taken},
+    causes::{Fate, Repetition, Taken},
     front::Front,
     seen::{Arrived, RequestNumber},
 };
@@ -32,14 +32,15 @@ pub(super) struct Processed {
 }
 
 impl LaneRecord {
-    /// Why an event that was processed before comes again.
-    pub(super) fn explain(
+    /// How an event that was processed before came then, and how it comes now. `committable` is how
+    /// far the partition could be committed when the worker took over.
+    pub(super) fn again(
         &self,
-        disturbances: &mut Disturbances,
         at_ms: u64,
         arrived: &Arrived,
         offset: i64,
-    ) -> Cause {
+        committable: i64,
+    ) -> (Taken, Repetition) {
         let mut latest_first = self.attempts.iter().rev();
         let earlier = latest_first.find(|one| (one.first..=one.last).contains(&offset));
         // What is not remembered lies so far back that nothing explains it.
@@ -57,10 +58,12 @@ impl LaneRecord {
             worker: arrived.worker,
             at_ms,
             next_attempt,
+            held_back: offset >= committable,
         };
-        disturbances.explain(earlier.map_or(&unknown, |earlier| &earlier.taken), &again)
+        (earlier.map_or(unknown, |earlier| earlier.taken), again)
     }
 
+    /// An attempt of the lane was processed.
     pub(super) fn remember(&mut self, at_ms: u64, arrived: &Arrived) {
         let (Some(first), Some(last)) = (arrived.offsets.first(), arrived.offsets.last()) else {
             return;
@@ -82,6 +85,7 @@ impl LaneRecord {
         });
     }
 
+    /// An attempt came to its end.
     pub(super) fn ended(&mut self, request: RequestNumber, fate: Fate) {
         let mut latest_first = self.attempts.iter_mut().rev();
         if let Some(one) = latest_first.find(|one| one.request == request) {

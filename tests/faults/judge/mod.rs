@@ -55,6 +55,8 @@ pub(crate) struct Judge {
     coverage: Coverage,
     ends: BTreeMap<Place, i64>,
     committed: BTreeMap<Place, i64>,
+    /// Who sends events of a partition, and how far it could be committed when that began.
+    senders: HashMap<Place, (WorkerNumber, i64)>,
     verdict: Verdict,
     counts: Counts,
 }
@@ -70,6 +72,7 @@ impl Judge {
             coverage: Coverage::default(),
             ends: BTreeMap::new(),
             committed: BTreeMap::new(),
+            senders: HashMap::new(),
             verdict: Verdict::default(),
             counts: Counts::default(),
         }
@@ -242,6 +245,7 @@ impl Judge {
 
     fn processed(&mut self, at_ms: u64, arrived: &Arrived) {
         let next_wanted = next_wanted(self.source, arrived.lane);
+        let committable = self.took_over(arrived);
         let record = self.lanes.entry(arrived.lane).or_default();
         let (mut again, mut unexplained) = (0, None);
         for offset in &arrived.offsets {
@@ -250,7 +254,8 @@ impl Judge {
                 Step::First | Step::Late | Step::Ahead { .. } => continue,
                 Step::Again => again += 1,
             }
-            let cause = record.explain(&mut self.disturbances, at_ms, arrived, *offset);
+            let (earlier, repetition) = record.again(at_ms, arrived, *offset, committable);
+            let cause = self.disturbances.explain(&earlier, &repetition);
             if cause == Cause::Unexplained {
                 unexplained.get_or_insert(*offset);
             }
@@ -279,6 +284,24 @@ impl Judge {
                 "request {request} brought {place}/{offset} to target {target} again for no reason"
             );
             self.verdict.broken(Invariant::Duplicates, at_ms, what);
+        }
+    }
+
+    /// How far the partition could be committed when the worker that sends this began to send: the
+    /// first event that some target had not accepted then.
+    fn took_over(&mut self, arrived: &Arrived) -> i64 {
+        let place = arrived.lane.place;
+        match self.senders.get(&place) {
+            Some((worker, committable)) if *worker == arrived.worker => *committable,
+            Some(_) | None => {
+                let missing = roster::all().filter_map(|(target, _)| {
+                    let lane = Lane { target, place };
+                    self.missing(lane, i64::MAX, 1).first().copied()
+                });
+                let committable = missing.min().unwrap_or(0);
+                self.senders.insert(place, (arrived.worker, committable));
+                committable
+            }
         }
     }
 

@@ -257,6 +257,9 @@ fn a_row_that_was_gone_before_the_commit_does_not_help() {
     assert_eq!(story.broken(), [Invariant::CommitSafety]);
 }
 
+/// What is done around the first delivery of an event that comes again.
+type Deed = fn(&mut Story);
+
 fn killed(story: &mut Story) {
     story.delivered(0, &[0]).worker(0, WorkerChange::Killed);
 }
@@ -287,7 +290,7 @@ fn another_killed(story: &mut Story) {
 
 #[test]
 fn repetitions_are_put_down_to_what_was_done() {
-    let table: [(fn(&mut Story), Cause); 6] = [
+    let table: [(Deed, Cause); 6] = [
         (killed, Cause::Killed),
         (frozen, Cause::Frozen),
         (without_kafka, Cause::Kafka),
@@ -297,6 +300,7 @@ fn repetitions_are_put_down_to_what_was_done() {
     ];
     for (done, cause) in table {
         let mut story = Story::new();
+        story.others_got(0..1);
         done(&mut story);
         story.delivered(2, &[0]);
         assert_eq!(story.cause(), [(cause, 1)]);
@@ -306,9 +310,21 @@ fn repetitions_are_put_down_to_what_was_done() {
 }
 
 #[test]
+fn what_another_target_held_back_may_come_again_after_a_hand_over() {
+    let mut story = Story::new();
+    // Nobody else has got anything.
+    story.delivered(0, &[0]).delivered(1, &[0]);
+    assert_eq!(story.cause(), [(Cause::HeldBack, 1)]);
+    let mut story = Story::new();
+    story.others_got(0..1).delivered(0, &[0]).delivered(1, &[0]);
+    assert_eq!(story.cause(), [(Cause::Unexplained, 1)]);
+}
+
+#[test]
 fn a_kill_explains_only_what_the_dead_had_delivered() {
     let mut story = Story::new();
-    story.delivered(0, &[0]).worker(0, WorkerChange::Killed);
+    story.others_got(0..1).delivered(0, &[0]);
+    story.worker(0, WorkerChange::Killed);
     story.delivered(1, &[0]).delivered(2, &[0]);
     assert_eq!(story.cause(), [(Cause::Killed, 1), (Cause::Unexplained, 1)]);
 }

@@ -9,7 +9,7 @@ use parcelhook_crds::secret::Secret;
 
 use crate::admin::Reporter as _;
 use crate::config::{Cluster, Config, Kafka, Log, LogFormat};
-use crate::dev::{DemoWorker, Surroundings};
+use crate::dev::{DemoWorker, PREFIX, Surroundings};
 use crate::report::WorkerReport;
 use crate::run::Worker;
 
@@ -52,7 +52,7 @@ fn config(around: Surroundings) -> Config {
             sasl: None,
             properties,
         },
-        prefix: "parcelhook".to_owned(),
+        prefix: PREFIX.to_owned(),
         installation: "demo".to_owned(),
         worker_group: "default".to_owned(),
         targets: around.targets,

@@ -9,7 +9,7 @@ use parcelhook_crds::secret::Secret;
 /// Properties with a better default for this worker than librdkafka's own. A user may change them.
 pub const DEFAULTS: [(&str, &str); 12] = [
     // Shown in the brokers' logs, metrics and quotas.
-    ("client.id", "parcelhook-worker"),
+    (CLIENT_ID, "parcelhook-worker"),
     // How long the partitions of a killed worker stand still. The 45 s of newer clients is too long
     // for deliveries; the broker's lower bound is 6 s.
     (SESSION_TIMEOUT, "10000"),
@@ -40,6 +40,7 @@ pub const DEFAULTS: [(&str, &str); 12] = [
     ("log.connection.close", "false"),
 ];
 
+const CLIENT_ID: &str = "client.id";
 const SESSION_TIMEOUT: &str = "session.timeout.ms";
 const HEARTBEAT_INTERVAL: &str = "heartbeat.interval.ms";
 
@@ -111,6 +112,14 @@ impl SaslMechanism {
     }
 }
 
+/// Whether a property is about a member of a group, or about fetching.
+fn is_about_consuming(property: &str) -> bool {
+    ["group.", "fetch.", "queued."]
+        .iter()
+        .any(|family| property.starts_with(family))
+        || [SESSION_TIMEOUT, HEARTBEAT_INTERVAL, "max.poll.interval.ms"].contains(&property)
+}
+
 impl Kafka {
     /// The value of a property that the worker has a default for, in milliseconds.
     fn milliseconds(&self, name: &str) -> Duration {
@@ -166,6 +175,24 @@ impl Kafka {
             );
         }
         properties.into_iter().collect()
+    }
+
+    /// What another client of the worker is made with: the same connection, under a name of its own and
+    /// without what only concerns reading the source topics. Holds secrets: never log it.
+    pub(super) fn properties_of(&self, part: &str) -> Vec<(String, String)> {
+        let properties = self.client_properties("").into_iter();
+        let shared = properties.filter(|(name, _)| !is_about_consuming(name));
+        shared
+            .map(|(name, value)| {
+                let own = name == CLIENT_ID;
+                let value = if own {
+                    format!("{value}-{part}")
+                } else {
+                    value
+                };
+                (name, value)
+            })
+            .collect()
     }
 
     const fn security_protocol(&self) -> &'static str {

@@ -105,4 +105,10 @@ impl Config {
     pub fn kafka_client_properties(&self) -> Vec<(String, String)> {
         self.kafka.client_properties(&self.consumer_group())
     }
+
+    /// The properties that another client of the worker is made with; `part` ends its client id. Holds
+    /// secrets: never log it.
+    pub fn kafka_properties_of(&self, part: &str) -> Vec<(String, String)> {
+        self.kafka.properties_of(part)
+    }
 }

@@ -16,6 +16,7 @@ use std::future::Future;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::error::KafkaError;
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 
 use crate::clock;
 use crate::config::DevOptions;
+use crate::park::Names;
 use crate::report::WorkerReport;
 
 mod age;
@@ -85,6 +87,9 @@ pub struct Surroundings {
     /// Whole time that letting go may take.
     pub shutdown_grace: Duration,
 }
+
+/// Begins the names of the demo worker's own topics.
+pub(crate) const PREFIX: &str = "parcelhook";
 
 /// The worker, as far as the demo knows it.
 pub trait DemoWorker: Sized {
@@ -158,6 +163,12 @@ pub async fn run<D: DemoWorker>(
     play::<D>(options, &folder, screen, ending.asked()).await
 }
 
+/// The worker's own topics: its broker has no Admin API to create them with.
+fn own_topics() -> Vec<Arc<str>> {
+    let topics = Names::new(PREFIX).with_partitions();
+    topics.into_iter().map(|(name, _)| name.into()).collect()
+}
+
 async fn play<D: DemoWorker>(
     options: &DevOptions,
     folder: &Folder,
@@ -173,6 +184,7 @@ async fn play<D: DemoWorker>(
     let mut topics = topics_for(options)?;
     let broker = Broker::start().map_err(DevError::Broker)?;
     let mut producer = Producer::new(&broker.bootstrap_servers(), options.rate, options.size)
+        .and_then(|producer| producer.create_topics(&own_topics()))
         .and_then(|producer| producer.create_topics(topics.names()))
         .map_err(DevError::Broker)?;
     let (plan, planned) = watch::channel(Plan::writing_to(&topics));

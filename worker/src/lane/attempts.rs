@@ -19,20 +19,18 @@ use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
 use crate::failpoint::{self, Failpoint};
 use crate::recover::backoff::{self, Wait};
+use crate::source::Lease;
 use crate::source::record::Record;
 
 /// A target that asks for less is waited for in the lane's place once, and this long at most; otherwise
 /// the lane parks.
 const IN_PLACE: Duration = Duration::from_secs(5);
 
-/// How soon to look again whether the group still knows this worker.
-const LEASE_AGAIN: Duration = Duration::from_millis(200);
-
 impl<P> Shard<P> {
     /// The attempt that the lane may make now, if any.
     pub(super) fn try_launch(&mut self, key: LaneKey, now: Instant) -> Option<Launch<P>> {
         if self.must_hold_still(key.slot) {
-            self.wake_at(key, now + LEASE_AGAIN);
+            self.wake_at(key, now + Lease::LOOK_AGAIN);
             return None;
         }
         let partition = self

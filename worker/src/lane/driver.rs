@@ -173,6 +173,7 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
     fn let_go(&mut self, now: Instant) {
         let shard = &mut self.shard;
         self.closing.retain(|closing| {
+            shard.write_last_rows(&closing.slots, now);
             let over = closing.grace <= now || shard.is_quiet(&closing.slots);
             if over {
                 shard.drop_partitions(&closing.slots, now);

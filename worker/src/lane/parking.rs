@@ -44,7 +44,11 @@ impl<P> Shard<P> {
             };
             match work {
                 Work::WriteRow => self.write_row(key, now),
-                Work::Park { skip } => self.park(key, skip),
+                Work::Park { skip } => {
+                    if !self.park(key, skip) {
+                        return false;
+                    }
+                }
                 Work::Tombstone => self.write_tombstone(key),
                 Work::BeginDrain => {
                     if !self.begin_drain(key, now) {
@@ -99,16 +103,37 @@ impl<P> Shard<P> {
         }
     }
 
-    fn park(&mut self, key: LaneKey, skip: u64) {
+    /// The partitions are being let go: writes the rows that a successor should find, once nothing of
+    /// their lanes is in flight.
+    pub fn write_last_rows(&mut self, slots: &[u32], now: Instant) {
+        for slot in slots {
+            let Some(partition) = self.partitions.get(slot) else {
+                continue;
+            };
+            if partition.own.is_none() || partition.write_again.is_some_and(|at| at > now) {
+                continue;
+            }
+            let owing: Vec<LaneKey> = partition
+                .lanes()
+                .filter(|(_, lane)| lane.abort.is_none())
+                .filter(|(_, lane)| lane.machine.backlog().is_some_and(|it| it.owes_row()))
+                .map(|(key, _)| key)
+                .collect();
+            owing.into_iter().for_each(|key| self.write_row(key, now));
+        }
+    }
+
+    fn park(&mut self, key: LaneKey, skip: u64) -> bool {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
-            return;
+            return false;
         };
         let number = partition.number();
         let Some((order, bucket, bytes)) = run(partition, key, skip, number) else {
-            return;
+            return false;
         };
         self.unacked.began(key.slot, number, bucket, bytes);
         self.out.push_back(Out::Produce(ticket(key, number), order));
+        true
     }
 
     fn write_tombstone(&mut self, key: LaneKey) {

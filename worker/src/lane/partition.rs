@@ -17,7 +17,7 @@ use super::taking_over::UnderWay;
 use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
-use crate::source::{Assigned, PartitionId, Progress, TopicId};
+use crate::source::{Assigned, PartitionId, Progress, StartedBy, TopicId};
 
 /// See the module.
 #[derive(Debug)]
@@ -44,6 +44,8 @@ pub struct Partition {
     pub own: Option<Own>,
     /// The take-over that must end before the partition is owned.
     pub under_way: Option<UnderWay>,
+    /// What decided where it starts.
+    pub started_by: StartedBy,
     /// The epoch in the group's commit when the partition was assigned.
     pub predecessor: Option<Epoch>,
     /// A write was refused: nothing is written before that.
@@ -68,6 +70,7 @@ impl Partition {
             closing: false,
             own: None,
             under_way: None,
+            started_by: assigned.started_by,
             predecessor: assigned.epoch,
             write_again: None,
             orders: 0,
@@ -288,9 +291,13 @@ impl Partition {
         slow
     }
 
-    /// Whether no attempt is in flight.
+    /// Whether no attempt is in flight and nothing of its lanes is on its way into our topics.
     pub fn is_quiet(&self) -> bool {
-        self.lanes().all(|(_, lane)| lane.abort.is_none())
+        self.lanes().all(|(_, lane)| {
+            let backlog = lane.machine.backlog();
+            let writes = backlog.is_some_and(|it| it.is_writing() || it.owes_row());
+            lane.abort.is_none() && !(writes && self.own.is_some())
+        })
     }
 
     /// Events of a lane that are not done.

@@ -173,7 +173,7 @@ impl<P> Shard<P> {
         }
     }
 
-    /// Whether no attempt is in flight in these partitions.
+    /// Whether no attempt is in flight in these partitions, and all of them is written.
     pub fn is_quiet(&self, slots: &[u32]) -> bool {
         slots
             .iter()

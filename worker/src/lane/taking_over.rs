@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::lane::{LaneRow, NotBefore, ParkReason, RowKey};
+use parcelhook_crds::lane::{Epoch, LaneRow, NotBefore, ParkReason, RowKey};
 
 use super::machine::{Due, Machine};
 use super::outlet::Out;
@@ -18,7 +18,7 @@ use crate::clock;
 use crate::delivery::Reason;
 use crate::failpoint::{self, Failpoint};
 use crate::park::{LaneAddress, Order, Refused, Scan, Ticket};
-use crate::source::{Claim, random_bits};
+use crate::source::{Claim, StartedBy, random_bits};
 use crate::state::{Ask, RowPlace, Told};
 
 /// A take-over under way. Its orders are numbered from `base`, so that they are none of an earlier one.
@@ -74,11 +74,30 @@ impl<P> Shard<P> {
                 slot,
                 rows,
                 highest,
-                frontier: _,
-            } => self.advance(slot, now, |take_over| {
-                take_over.told(rows, highest, random_bits())
-            }),
+                frontier,
+            } => {
+                if !self.begins_elsewhere(slot, frontier) {
+                    self.advance(slot, now, |take_over| {
+                        take_over.told(rows, highest, random_bits())
+                    });
+                }
+            }
             Told::Stale { slot, keys } => self.sweep(slot, keys),
+        }
+    }
+
+    /// A partition without a commit begins where its last owner's terminator says: it is lost, and
+    /// assigned anew from there. Says whether it does.
+    fn begins_elsewhere(&self, slot: u32, frontier: Option<i64>) -> bool {
+        let Some(partition) = self.partitions.get(&slot) else {
+            return false;
+        };
+        match (partition.started_by, frontier) {
+            (StartedBy::StartFrom, Some(frontier)) if frontier != partition.frontier() => {
+                partition.progress().begin_at(frontier);
+                true
+            }
+            (StartedBy::StartFrom | StartedBy::Commit | StartedBy::Terminator, _) => false,
         }
     }
 
@@ -91,18 +110,23 @@ impl<P> Shard<P> {
     }
 
     /// A commit that carries the owner's epoch was acked.
-    pub fn committed(&mut self, slot: u32, epoch: parcelhook_crds::lane::Epoch, now: Instant) {
+    pub fn committed(&mut self, slot: u32, epoch: Epoch, now: Instant) {
         self.advance(slot, now, |take_over| take_over.committed(epoch));
-        if let Some(partition) = self.partitions.get(&slot) {
-            let place = place(partition);
-            let shard = self.surroundings.shard;
-            self.out.push_back(Out::Ask(Ask::Sweep {
-                shard,
-                slot,
-                place,
-                epoch,
-            }));
-        }
+        self.ask_for_stale(slot, epoch);
+    }
+
+    /// From now on the tail tells what earlier owners left.
+    fn ask_for_stale(&mut self, slot: u32, epoch: Epoch) {
+        let Some(partition) = self.partitions.get(&slot) else {
+            return;
+        };
+        let ask = Ask::Sweep {
+            shard: self.surroundings.shard,
+            slot,
+            place: place(partition),
+            epoch,
+        };
+        self.out.push_back(Out::Ask(ask));
     }
 
     /// What became of an order that concerns a whole partition.
@@ -247,6 +271,9 @@ impl<P> Shard<P> {
             Own::unwritten(taken.epoch)
         });
         tracing::debug!(partition = %partition.id, epoch = %taken.epoch, lanes = taken.lanes.len(), "partition taken over");
+        if taken.committed {
+            self.ask_for_stale(slot, taken.epoch);
+        }
         for lane in taken.lanes {
             self.inherit(slot, lane, now);
         }
@@ -336,13 +363,15 @@ pub(super) fn place(partition: &Partition) -> RowPlace {
 }
 
 /// When an inherited lane tries: as its row says, but no later than a target may be made to wait from
-/// now, whatever the clocks did. What only a change of the target or its suspension held back is tried
-/// at once: nobody knows what changed meanwhile.
+/// now, whatever the clocks did. What this worker decides by itself is tried at once: whoever wrote the
+/// row may have been configured otherwise.
 fn due(row: &LaneRow, max_backoff: Duration, now: Instant, unix: i64) -> Due {
     let reason = row.last_failure.as_ref().map(|failure| &*failure.reason);
-    let unusable = reason == Some(Reason::InvalidConfiguration.as_str());
+    let ours = [Reason::InvalidConfiguration, Reason::EgressDenied].map(Reason::as_str);
+    if row.reason == ParkReason::Suspended || reason.is_some_and(|reason| ours.contains(&reason)) {
+        return Due::At(now, unix);
+    }
     match row.not_before {
-        NotBefore::Never if row.reason == ParkReason::Suspended || unusable => Due::At(now, unix),
         NotBefore::Never => Due::Never,
         NotBefore::At(at) => {
             let wait = Duration::from_millis(u64::try_from(at.saturating_sub(unix)).unwrap_or(0));

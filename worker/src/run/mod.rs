@@ -249,7 +249,7 @@ fn surroundings(
 
 fn producer_config(config: &Config, internal: &Internal) -> ProducerConfig {
     ProducerConfig {
-        client: config.kafka_client_properties(),
+        client: config.kafka_properties_of("producer"),
         names: Names::new(&config.prefix),
         lanes_partitions: internal.lanes_partitions,
         largest_record_bytes: internal.largest_record_bytes,
@@ -258,7 +258,7 @@ fn producer_config(config: &Config, internal: &Internal) -> ProducerConfig {
 
 fn reader_config(config: &Config, internal: &Internal) -> ReaderConfig {
     ReaderConfig {
-        client: config.kafka_client_properties(),
+        client: config.kafka_properties_of("retry-reader"),
         group: format!("{}.retry-reader", config.consumer_group()),
         topic: Names::new(&config.prefix).retry().into(),
         buckets: internal.retry_buckets,
@@ -267,7 +267,7 @@ fn reader_config(config: &Config, internal: &Internal) -> ReaderConfig {
 
 fn tail_config(config: &Config, internal: &Internal) -> TailConfig {
     TailConfig {
-        client: config.kafka_client_properties(),
+        client: config.kafka_properties_of("lanes-tail"),
         group: config.consumer_group(),
         topic: Names::new(&config.prefix).lanes(),
         partitions: internal.lanes_partitions,

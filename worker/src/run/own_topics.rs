@@ -27,7 +27,7 @@ pub(super) async fn settled(config: &Config) -> Result<Internal, TopicsError> {
 }
 
 async fn ensured(config: &Config) -> Result<Internal, TopicsError> {
-    let client = config.kafka_client_properties();
+    let client = config.kafka_properties_of("topics");
     let names = Names::new(&config.prefix);
     let wanted = Wanted {
         names: names.clone(),

@@ -39,7 +39,7 @@ impl std::fmt::Debug for ClientProperties {
 
 impl Supervisor {
     pub(super) fn new(config: &Config, shards: Shards, source: SourceHandle) -> Self {
-        let properties = || ClientProperties(config.kafka_client_properties());
+        let properties = || ClientProperties(config.kafka_properties_of("topics"));
         Self {
             shards,
             source,

@@ -17,16 +17,16 @@ use super::inbox::PartitionId;
 use super::partitions::Ownership;
 use super::rebalance::{self, GroupConsumer, SharedOwnership, lock};
 use super::resolve::{self, Resolved, Wanted};
-use super::start::{self, LossCause, Start};
+use super::start::{self, LossCause, Start, StartedBy};
 use super::topics::{TopicState, TopicStates};
 use super::watchdog::{Sight, Watchdog};
 use crate::clock;
 
 /// How long one question may hold the loop up. Each of its requests may wait behind a fetch.
-const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const QUESTION_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// First and longest wait before an unanswered question is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+pub(super) const ASK_AGAIN: Duration = Duration::from_millis(500);
 const ASK_AGAIN_AT_MOST: Duration = Duration::from_secs(30);
 
 /// How often topics are looked at: a topic that was made anew is noticed this late.
@@ -285,7 +285,7 @@ fn set_going(consumer: &GroupConsumer, ownership: &mut Ownership, resolved: Vec<
 /// revocation under way that we have not seen yet, this would end that revocation early, and another
 /// worker could begin while ours lets go: some events twice. It takes a rebalance in the microseconds
 /// since the last poll.)
-fn seat(consumer: &GroupConsumer, id: &PartitionId, offset: i64) -> KafkaResult<()> {
+pub(super) fn seat(consumer: &GroupConsumer, id: &PartitionId, offset: i64) -> KafkaResult<()> {
     let mut place = TopicPartitionList::with_capacity(1);
     place.add_partition_offset(&id.topic, id.partition, Offset::Offset(offset))?;
     let answer = consumer.seek_partitions(place.clone(), QUESTION_TIMEOUT)?;
@@ -357,6 +357,7 @@ fn go_on(
             ownership.run(Resolved {
                 id,
                 start,
+                started_by: StartedBy::Commit,
                 log_end,
                 committed: None,
                 note,

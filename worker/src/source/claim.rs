@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::rebalance::lock;
 
-/// Nobody waits for a commit.
+/// Nobody waits for a commit, or wants another start.
 const NONE: i64 = i64::MAX;
 
 /// How soon a new epoch must be in the group's commit.
@@ -48,6 +48,8 @@ pub(super) struct Standing {
 pub(super) struct Claims {
     claimed: Mutex<Option<(Epoch, Claim)>>,
     awaited: AtomicI64,
+    /// Where the partition should have begun.
+    wanted_start: AtomicI64,
 }
 
 impl Default for Claims {
@@ -55,6 +57,7 @@ impl Default for Claims {
         Self {
             claimed: Mutex::new(None),
             awaited: AtomicI64::new(NONE),
+            wanted_start: AtomicI64::new(NONE),
         }
     }
 }
@@ -85,6 +88,17 @@ impl Claims {
                 .awaited
                 .compare_exchange(awaited, NONE, Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
+    }
+
+    /// The partition should have begun there.
+    pub(super) fn want_start(&self, frontier: i64) {
+        self.wanted_start.store(frontier, Ordering::Relaxed);
+    }
+
+    /// Where the partition should have begun, if the shard said so.
+    pub(super) fn wanted_start(&self) -> Option<i64> {
+        let wanted = self.wanted_start.load(Ordering::Relaxed);
+        (wanted != NONE).then_some(wanted)
     }
 
     /// What may be committed; none before the partition is claimed.

@@ -151,7 +151,7 @@ impl FrontierBook {
         }
         let mut due = self.moved(self.live.keys().copied(), &standing);
         if due.is_empty() {
-            due.extend(self.to_be_heard_from(now, standing));
+            due.extend(self.repeat_when_silent(now, standing));
         }
         if due.is_empty() {
             return None;
@@ -240,7 +240,7 @@ impl FrontierBook {
 
     /// When the group has not been heard from for a while: one partition's frontier as it is, another
     /// one each time, because the coordinator may refuse one for ever (its topic is gone).
-    fn to_be_heard_from(
+    fn repeat_when_silent(
         &mut self,
         now: Instant,
         standing: impl Fn(u32) -> Option<Standing>,

@@ -19,6 +19,7 @@ use super::claim::{Claim, Claims, Standing};
 use super::lease::Lease;
 use super::note::Revision;
 use super::record::Record;
+use super::start::StartedBy;
 use super::topics::TopicId;
 
 /// Messages a shard's channel holds. A wake-up sends at most one message of records to a shard, and
@@ -94,6 +95,8 @@ pub struct Assigned {
     pub cfg: Option<Revision>,
     /// The first offset that may come.
     pub start: i64,
+    /// What decided it.
+    pub started_by: StartedBy,
     /// Targets (by uid) whose first event is not `start` but a later offset: the partition is new to
     /// the group and another target starts earlier. Empty for a partition that has a commit.
     pub lane_starts: Vec<(Uuid, i64)>,
@@ -158,9 +161,23 @@ impl Progress {
         self.claims.wait_for(offset);
     }
 
+    /// The partition has no commit ([`Assigned::started_by`] is [`StartedBy::StartFrom`]), but an
+    /// earlier owner has left this frontier: it goes on from there, if the log still has it. Only
+    /// before [`Progress::own`]. The partition is lost ([`ShardMessage::Lost`]) and assigned anew, with
+    /// [`StartedBy::Terminator`], wherever it begins then.
+    pub fn begin_at(&self, frontier: i64) {
+        self.claims.want_start(frontier);
+    }
+
     /// Whether attempts may begin: the same for all partitions of the worker.
     pub fn lease(&self) -> &Lease {
         &self.lease
+    }
+
+    /// Where the partition should have begun, if the shard said so and nothing is claimed.
+    pub(super) fn wanted_start(&self) -> Option<i64> {
+        let unclaimed = self.standing().is_none();
+        self.claims.wanted_start().filter(|_| unclaimed)
     }
 
     /// What may be committed; none before [`Progress::own`].

@@ -20,6 +20,7 @@ mod partitions;
 mod rebalance;
 pub mod record;
 mod resolve;
+mod rewind;
 mod shards;
 mod start;
 mod take;
@@ -50,7 +51,7 @@ pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, 
 pub use lease::Lease;
 pub(crate) use log::Journal;
 pub use note::Revision;
-pub use start::TopicDemand;
+pub use start::{StartedBy, TopicDemand};
 pub use thread::SourceThread;
 pub use topics::{TopicId, create_missing_topics};
 pub(crate) use watchdog::{Sight, Watchdog};

@@ -5,27 +5,26 @@
 //! thrown away. A change of ownership is complete, with all messages said, when a method returns.
 //! Does not talk to Kafka.
 
+mod commits;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rdkafka::{Offset, TopicPartitionList};
 use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::Sender;
 
 use super::budget::Usage;
-use super::claim::Standing;
-use super::commit::{Commit, FrontierBook, Verdict};
+use super::commit::FrontierBook;
 use super::inbox::{Assigned, PartitionId, Progress, ShardMessage, WorkerBytes};
 use super::lease::Lease;
 use super::note::CommitNote;
 use super::resolve::Resolved;
 use super::shards::Outboxes;
-use super::start::{Loss, TopicDemand};
+use super::start::{Loss, Start, TopicDemand};
 use super::take::{Batch, Place};
 use super::topics::TopicId;
-use crate::clock;
-use crate::report::SourceReport;
+use crate::report::{PartitionReport, SourceReport};
 
 /// Everything that a rebalance changes.
 #[derive(Debug)]
@@ -55,6 +54,8 @@ pub(super) struct Running {
     pub(super) id: PartitionId,
     /// What its commits say, but for the epoch: that is its predecessor's.
     pub(super) note: CommitNote,
+    /// Where it started.
+    pub(super) start: Start,
     /// The next offset to be read.
     pub(super) next: i64,
     /// The end of its log when it was assigned.
@@ -67,6 +68,11 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Where its shard says that it should have started.
+    pub(super) fn wanted_start(&self) -> Option<i64> {
+        self.progress.wanted_start()
+    }
+
     /// Whether a record was handed over since it was assigned.
     pub(super) fn has_read(&self) -> bool {
         self.charged > 0
@@ -94,17 +100,12 @@ impl Ownership {
         }
     }
 
-    /// The group has given an assignment. It knew this member at `since_boot` or later.
-    pub(super) fn rejoined(&mut self, now: Instant, since_boot: Duration) {
-        self.book.rejoined(now);
-        self.lease.renew(since_boot);
-    }
-
     /// A partition's start is known: gives it a slot and a shard, and tells the shard.
     pub(super) fn run(&mut self, resolved: Resolved) {
         let Resolved {
             id,
             start,
+            started_by,
             log_end,
             committed,
             note,
@@ -131,7 +132,8 @@ impl Ownership {
             epoch: note.epoch,
             cfg: note.cfg,
             start: start.offset,
-            lane_starts: start.lane_starts,
+            started_by,
+            lane_starts: start.lane_starts.clone(),
             progress: progress.clone(),
         };
         self.outboxes.say(shard, ShardMessage::Assigned(assigned));
@@ -139,6 +141,7 @@ impl Ownership {
             id,
             note,
             next: start.offset,
+            start,
             log_end,
             paused: false,
             shard,
@@ -279,6 +282,29 @@ impl Ownership {
             .collect()
     }
 
+    /// What the consumer thread tells about itself. `log_end` is the end of a log, as far as it is
+    /// known.
+    pub(super) fn report(&self, log_end: impl Fn(&PartitionId) -> Option<i64>) -> SourceReport {
+        let mut report = self.counters.clone();
+        report.bytes_in_flight = u64::try_from(self.bytes.total()).unwrap_or(0);
+        report.partitions = self
+            .running
+            .iter()
+            .map(|(slot, partition)| PartitionReport {
+                topic: partition.id.topic.clone(),
+                partition: partition.id.partition,
+                position: partition.next,
+                committed: self.book.committed(*slot),
+                lag: log_end(&partition.id).map(|end| (end - partition.next).max(0)),
+                paused: partition.paused,
+            })
+            .collect();
+        report.partitions.sort_by(|one, other| {
+            (&one.topic, one.partition).cmp(&(&other.topic, other.partition))
+        });
+        report
+    }
+
     /// Marks running partitions paused or not and returns them.
     pub(super) fn mark_paused(&mut self, slots: &[u32], paused: bool) -> Vec<PartitionId> {
         let mut changed = Vec::new();
@@ -290,87 +316,6 @@ impl Ownership {
             }
         }
         changed
-    }
-
-    /// What may be committed of a running slot; none before its shard has claimed it.
-    pub(super) fn standing(&self, slot: u32) -> Option<Standing> {
-        self.running.get(&slot)?.progress.standing()
-    }
-
-    /// What is due to be committed now. It counts as sent.
-    pub(super) fn due_commit(&mut self, now: Instant) -> Option<Vec<Commit>> {
-        let running = &self.running;
-        let standing = |slot: u32| running.get(&slot)?.progress.standing();
-        let due = self.book.due(now, standing);
-        if due.is_some() {
-            self.sent_at = clock::since_boot();
-        }
-        due
-    }
-
-    /// A commit goes out that was not asked for by [`Self::due_commit`].
-    pub(super) fn sent(&mut self, now: Instant, commits: Vec<Commit>) {
-        self.book.sent(now, commits);
-        self.sent_at = clock::since_boot();
-    }
-
-    /// The commit in flight was answered. Returns the gravest verdict.
-    pub(super) fn answered(&mut self, verdict_of: impl Fn(u32) -> Verdict) -> Verdict {
-        let before = self.book.last_acked();
-        let verdict = self.book.answered(verdict_of);
-        if self.book.last_acked() != before {
-            // It was this member's turn when the commit arrived; nothing is known of now.
-            self.lease.renew(self.sent_at);
-        }
-        if self.book.is_member_lost() {
-            self.lease.end();
-        }
-        verdict
-    }
-
-    /// Tells shards of commits that they wait for.
-    pub(super) fn tell_committed(&mut self) {
-        for (slot, partition) in &self.running {
-            let arrived = |committed| partition.progress.arrived(committed);
-            if let Some((epoch, offset)) = self.book.news(*slot, arrived) {
-                let message = ShardMessage::Committed {
-                    slot: *slot,
-                    epoch,
-                    offset,
-                };
-                self.outboxes.say(partition.shard, message);
-            }
-        }
-    }
-
-    /// A commit as librdkafka wants it, with our note on every offset.
-    pub(super) fn commit_list(&self, commits: &[Commit]) -> TopicPartitionList {
-        let mut list = TopicPartitionList::with_capacity(commits.len());
-        for commit in commits {
-            let Some(partition) = self.running.get(&commit.slot) else {
-                continue;
-            };
-            let mut element = list.add_partition(&partition.id.topic, partition.id.partition);
-            // Frontiers are offsets, which can always be expressed.
-            if element.set_offset(Offset::Offset(commit.offset)).is_ok() {
-                let note = CommitNote {
-                    epoch: Some(commit.epoch),
-                    ..partition.note
-                };
-                element.set_metadata(note.encode());
-            }
-        }
-        list
-    }
-
-    /// What the group's commit of a running slot says, as far as it is known.
-    pub(super) fn note(&self, slot: u32) -> CommitNote {
-        let note = self.running.get(&slot).map(|partition| partition.note);
-        let note = note.unwrap_or_default();
-        CommitNote {
-            epoch: self.book.acked_epoch(slot).or(note.epoch),
-            ..note
-        }
     }
 
     /// Events that are gone without having been read: counted, and never silent.

@@ -17,7 +17,7 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::ffi::{self, TopicsQuestion};
 use super::inbox::PartitionId;
 use super::note::CommitNote;
-use super::start::{self, Known, Siblings, Start, TopicDemand};
+use super::start::{self, Known, Siblings, Start, StartedBy, TopicDemand};
 use super::topics::{TopicId, TopicState, TopicStates};
 use crate::clock;
 
@@ -28,6 +28,8 @@ pub(super) struct Resolved {
     pub(super) id: PartitionId,
     /// Where it starts.
     pub(super) start: Start,
+    /// What decided it.
+    pub(super) started_by: StartedBy,
     /// The end of its log at that moment.
     pub(super) log_end: i64,
     /// The group's commit, unless it must be replaced whatever the frontier does.
@@ -143,6 +145,10 @@ fn decided(
         },
         committed: followed.map(|(offset, _)| offset),
         log_end: known.log_end,
+        started_by: match known.commit {
+            Some(_) => StartedBy::Commit,
+            None => StartedBy::StartFrom,
+        },
         start,
         id,
     }

@@ -48,6 +48,18 @@ pub(super) enum Siblings {
     },
 }
 
+/// What decided where a partition starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartedBy {
+    /// The group's commit.
+    Commit,
+    /// The group has none: the targets' `startFrom`, or that nothing of an added partition is skipped.
+    StartFrom,
+    /// As `StartFrom`, but the frontier that an earlier owner left beside its lanes' rows has been
+    /// considered ([`super::Progress::begin_at`]).
+    Terminator,
+}
+
 /// Where to start, and what that means.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Start {

@@ -22,11 +22,12 @@ use super::care::Care;
 use super::commit::Verdict;
 use super::inbox::WorkerBytes;
 use super::rebalance::{GroupConsumer, SharedOwnership, apply, lock};
+use super::rewind::Rewind;
 use super::take::Batch;
 use super::{Command, SourceConfig, SourceError, Subscription, client, ffi};
 use crate::background::{Cause, blocked};
 use crate::clock;
-use crate::report::PartitionReport;
+use crate::report::SourceReport;
 
 /// How long `poll` may wait when nothing comes: commands and commits are looked at that often.
 const IDLE_POLL: Duration = Duration::from_millis(100);
@@ -74,6 +75,7 @@ impl SourceThread {
             consumer,
             budget: Budget::new(self.config.budget_bytes),
             care: Care::default(),
+            rewind: Rewind::default(),
             subscribed: BTreeSet::new(),
             next_review: clock::now(),
             next_commit_look: clock::now(),
@@ -119,6 +121,7 @@ struct Reader {
     consumer: GroupConsumer,
     budget: Budget,
     care: Care,
+    rewind: Rewind,
     subscribed: BTreeSet<String>,
     next_review: Instant,
     next_commit_look: Instant,
@@ -332,6 +335,7 @@ impl Reader {
         self.care.resolve(&self.consumer, ownership, now);
         self.care.topics(&self.consumer, ownership, topics, now);
         self.care.reseat(&self.consumer, ownership, now);
+        self.rewind.look(&self.consumer, ownership, now);
         if self
             .care
             .is_stalled(&self.consumer, ownership, gate_is_open, now)
@@ -371,29 +375,8 @@ impl Reader {
         client::close(self.consumer, deadline);
     }
 
-    fn report(&self) -> crate::report::SourceReport {
-        let ownership = lock(&self.thread.ownership);
-        let mut report = ownership.counters.clone();
-        report.bytes_in_flight = u64::try_from(self.thread.bytes.total()).unwrap_or(0);
-        report.partitions = ownership
-            .running()
-            .iter()
-            .map(|(slot, partition)| {
-                let id = &partition.id;
-                let end = ffi::cached_log_end(&self.consumer, &id.topic, id.partition);
-                PartitionReport {
-                    topic: id.topic.clone(),
-                    partition: id.partition,
-                    position: partition.next,
-                    committed: ownership.book.committed(*slot),
-                    lag: end.map(|end| (end - partition.next).max(0)),
-                    paused: partition.paused,
-                }
-            })
-            .collect();
-        report.partitions.sort_by(|one, other| {
-            (&one.topic, one.partition).cmp(&(&other.topic, other.partition))
-        });
-        report
+    fn report(&self) -> SourceReport {
+        lock(&self.thread.ownership)
+            .report(|id| ffi::cached_log_end(&self.consumer, &id.topic, id.partition))
     }
 }

@@ -162,6 +162,16 @@ impl<E: Event> Backlog<E> {
         self.row.is_known()
     }
 
+    /// Whether a successor would not find the lane as it is, and nothing is on its way.
+    pub fn owes_row(&self) -> bool {
+        self.row.is_owed()
+    }
+
+    /// Whether rows or runs are on their way.
+    pub fn is_writing(&self) -> bool {
+        self.row.is_in_flight() || !self.parks.is_empty()
+    }
+
     /// Whether the target is suspended.
     pub fn is_suspended(&self) -> bool {
         self.suspended

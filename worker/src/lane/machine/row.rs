@@ -66,6 +66,11 @@ impl RowWrites {
         self.in_flight.is_some()
     }
 
+    /// Whether the lane is not what is written of it, and no row is on its way.
+    pub(super) fn is_owed(&self) -> bool {
+        self.in_flight.is_none() && self.lacks > Lacks::Nothing
+    }
+
     /// Whether a row should be produced now.
     pub(super) fn is_due(&self, now: Instant) -> bool {
         self.in_flight.is_none()

@@ -245,7 +245,11 @@ impl World {
             Order::Terminator(key, Some(terminator)) => {
                 Entry::Terminator(key.scope.clone(), terminator.clone())
             }
-            other => panic!("a take-over writes no {other:?}"),
+            Order::Row(_, None)
+            | Order::Terminator(_, None)
+            | Order::Park(_)
+            | Order::ParkReference(_)
+            | Order::DeadLetter(_) => panic!("a take-over writes no {order:?}"),
         };
         let _ = self.table.apply(entry);
     }

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::delivery::{Attempt, Outcome, Reason};
 use crate::park::reader::BucketEnds;
 use crate::source::record::{Record, Timestamp};
-use crate::source::{Assigned, PartitionId, Progress};
+use crate::source::{Assigned, PartitionId, Progress, StartedBy};
 use crate::state::shared::{TargetShared, WorkerTarget};
 use crate::targets::sample;
 use topics::Topics;
@@ -134,6 +134,7 @@ impl Bench {
             epoch: None,
             cfg: None,
             start: 0,
+            started_by: StartedBy::StartFrom,
             lane_starts,
             progress,
         };

@@ -11,13 +11,15 @@ use rdkafka::admin::{
     AdminClient, AdminOptions, NewTopic, OwnedResourceSpecifier, ResourceSpecifier,
     TopicReplication,
 };
-use rdkafka::client::DefaultClientContext;
+use rdkafka::client::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
 
 use super::TopicsError;
 use super::settings::{Needs, Settings, Topic};
 use crate::clock;
+use crate::source::Journal;
 
 /// How long the cluster may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,7 +29,18 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A client that asks.
-pub(super) struct Cluster(Arc<AdminClient<DefaultClientContext>>);
+pub(super) struct Cluster(Arc<AdminClient<Asking>>);
+
+/// Tells what goes wrong with the connection: an admin client has no other way to say it.
+#[derive(Debug, Default)]
+pub(super) struct Asking(Journal);
+
+impl ClientContext for Asking {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0
+            .log_with_errors(clock::now(), level, facility, message);
+    }
+}
 
 /// Which topics there are.
 pub(super) struct State {
@@ -56,7 +69,10 @@ impl Cluster {
     pub(super) fn connect(client: &[(String, String)]) -> Result<Self, TopicsError> {
         let mut config: ClientConfig = client.iter().cloned().collect();
         config.set("allow.auto.create.topics", "false");
-        let admin = config.create().map_err(configuration)?;
+        config.set_log_level(RDKafkaLogLevel::Info);
+        let admin = config
+            .create_with_context(Asking::default())
+            .map_err(configuration)?;
         Ok(Self(Arc::new(admin)))
     }
 

@@ -95,8 +95,9 @@ pub(super) const TOPICS: [Topic; 4] = [
         partitions: 1,
         fixed: true,
         policies: &["compact", "delete"],
-        retention: DAY,
-        least_retention: HOUR,
+        // It holds the group's claim, which is as old as the group's first start.
+        retention: 30 * DAY,
+        least_retention: 7 * DAY,
         more: COMPACT_SOON,
     },
     Topic {
@@ -157,7 +158,8 @@ impl Topic {
             return vec![self.missing(topic, needs)];
         };
         let mut all = Vec::new();
-        if self.fixed && found != self.partitions {
+        // Where settings cannot be asked for, partitions are what the broker happens to make.
+        if settings.is_some() && self.fixed && found != self.partitions {
             all.push(Violation::Partitions {
                 topic: topic.to_owned(),
                 found,

@@ -2,6 +2,7 @@
 //!
 //! The mock lets a group join after three seconds and keeps 5 MiB a partition; the tests stay below.
 
+mod shard;
 mod world;
 
 use std::time::Duration;
@@ -12,7 +13,8 @@ use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
 use crate::clock;
-use world::{Cluster, Habit, Worker};
+use shard::Habit;
+use world::{Cluster, Worker};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn records_arrive_in_order_and_what_is_done_is_committed() {
@@ -108,6 +110,30 @@ async fn an_epoch_travels_with_the_commits_to_the_next_owner() {
     cluster.produce("t", 0, 10..15).await;
     next.told_of(2).await;
     assert_eq!(next.told()[1], (0, Epoch { n: 2, random: 0 }, 15));
+    next.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_without_a_commit_begins_where_an_earlier_owner_has_left_it() {
+    let cluster = Cluster::with_topic("t", 2);
+    cluster.produce("t", 0, 0..10).await;
+    cluster.produce("t", 1, 0..10).await;
+    let worker = Worker::start(&cluster, "g", Habit::BeginAt(6));
+    worker.subscribe("t", StartFrom::Earliest).await;
+    worker.committed("t", &[(0, 10), (1, 10)]).await;
+    worker.shut_down().await;
+    for partition in 0..2 {
+        let offsets = worker.offsets("t", partition);
+        let again: Vec<i64> = offsets.iter().copied().skip_while(|o| *o < 6).collect();
+        assert!(again.ends_with(&[6, 7, 8, 9]), "{offsets:?}");
+    }
+    // It had no commit: now it has one, and what is left elsewhere does not matter any more.
+    let next = Worker::start(&cluster, "g", Habit::BeginAt(3));
+    next.subscribe("t", StartFrom::Earliest).await;
+    next.owns(2).await;
+    cluster.produce("t", 0, 10..12).await;
+    next.received(2).await;
+    assert_eq!(next.offsets("t", 0), [10, 11]);
     next.shut_down().await;
 }
 

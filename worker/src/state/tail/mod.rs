@@ -13,6 +13,7 @@
 //! [`prepare`] makes the thread and the [`TailHandle`] by which shards ask.
 
 mod asks;
+mod consumer;
 mod reading;
 #[cfg(test)]
 mod tests;
@@ -74,7 +75,7 @@ pub fn prepare(
     config: TailConfig,
     shards: Vec<Sender<Told>>,
 ) -> Result<(TailHandle, TailThread), SourceError> {
-    let consumer = thread::connect(&config)?;
+    let consumer = consumer::connect(&config)?;
     let (asks, asked) = mpsc::channel(ASKS);
     let unreadable = Arc::new(AtomicU64::new(0));
     let handle = TailHandle {

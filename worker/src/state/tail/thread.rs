@@ -3,20 +3,17 @@
 //! Owns the consumer and the table. Waits only in `poll` and in questions to brokers, both with a
 //! bound, and never for a shard. What is decided is decided in `asks` and `reading`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::Entry;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use rdkafka::Offset;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Receiver, Sender};
 
@@ -24,12 +21,12 @@ use super::super::table::Table;
 use super::super::{Ask, Told};
 use super::TailConfig;
 use super::asks::{Asks, NoRoom};
+use super::consumer::{TailConsumer, ends, is_lost, list};
 use super::reading::Reading;
 use crate::background::{Cause, blocked};
 use crate::clock;
 use crate::park::bucket::lanes_partition;
 use crate::source::client::drop_within;
-use crate::source::{SourceError, log::Journal};
 
 /// How long `poll` may wait when nothing comes: questions are looked at that often.
 const IDLE_POLL: Duration = Duration::from_millis(50);
@@ -56,63 +53,6 @@ const CLOSE: Duration = Duration::from_millis(250);
 
 /// Least time between two log lines about records that cannot be read.
 const QUIET: Duration = Duration::from_secs(1);
-
-/// Properties that the tail rests on, whatever is configured for the source topics.
-const OWNED: [(&str, &str); 10] = [
-    // Nothing of its own is remembered: each start reads everything.
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "error"),
-    // A stray transaction in our topic must not hold its readers up.
-    ("isolation.level", "read_uncommitted"),
-    ("enable.partition.eof", "true"),
-    ("allow.auto.create.topics", "false"),
-    ("statistics.interval.ms", "0"),
-    // A question to a broker waits behind an empty fetch, and a new owner waits for the answer.
-    ("fetch.wait.max.ms", "100"),
-    // Rows are small, and are folded faster than they come.
-    ("queued.max.messages.kbytes", "2048"),
-    ("queued.min.messages", "1000"),
-];
-
-type TailConsumer = BaseConsumer<Context>;
-
-/// The context of the tail's consumer: its log.
-#[derive(Debug, Default)]
-pub(super) struct Context(Journal);
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(clock::now(), &error, reason);
-    }
-}
-
-impl ConsumerContext for Context {}
-
-/// Makes the consumer. It does nothing before it is assigned.
-///
-/// # Errors
-/// When librdkafka refuses a property.
-pub(super) fn connect(config: &TailConfig) -> Result<TailConsumer, SourceError> {
-    let mut client = ClientConfig::new();
-    for (key, value) in &config.client {
-        client.set(key, value);
-    }
-    for (key, value) in OWNED {
-        client.set(key, value);
-    }
-    // librdkafka wants a group to assign by hand; it is never joined.
-    client.set("group.id", format!("{}.lanes-tail", config.group));
-    client.remove("group.instance.id");
-    client.set_log_level(RDKafkaLogLevel::Info);
-    client
-        .create_with_context(Context::default())
-        .map_err(SourceError::configuration)
-}
 
 /// The tail before it runs. Made by [`super::prepare`].
 pub struct TailThread {
@@ -405,52 +345,4 @@ impl Unreadable {
             error: error.to_string(),
         }
     }
-}
-
-/// Whether an error says that the offset that is wanted is not in the log.
-fn is_lost(error: &KafkaError) -> bool {
-    matches!(
-        error.rdkafka_error_code(),
-        Some(
-            RDKafkaErrorCode::AutoOffsetReset
-                | RDKafkaErrorCode::OffsetOutOfRange
-                | RDKafkaErrorCode::LogTruncation
-        )
-    )
-}
-
-/// The ends of partitions of a topic, as far as brokers named them.
-fn ends(
-    consumer: &TailConsumer,
-    topic: &str,
-    partitions: &BTreeSet<i32>,
-    timeout: Duration,
-) -> KafkaResult<BTreeMap<i32, i64>> {
-    // ListOffsets takes -1 in the place of a timestamp for the end.
-    let answer = consumer.offsets_for_times(list(topic, partitions, Offset::End)?, timeout)?;
-    let named = answer.elements();
-    let ends = named
-        .iter()
-        .filter(|element| element.error().is_ok())
-        .filter_map(|element| match element.offset() {
-            Offset::Offset(end) => Some((element.partition(), end)),
-            Offset::Beginning
-            | Offset::End
-            | Offset::Stored
-            | Offset::Invalid
-            | Offset::OffsetTail(_) => None,
-        });
-    Ok(ends.collect())
-}
-
-fn list<'a>(
-    topic: &str,
-    partitions: impl IntoIterator<Item = &'a i32>,
-    offset: Offset,
-) -> KafkaResult<TopicPartitionList> {
-    let mut list = TopicPartitionList::new();
-    for partition in partitions {
-        list.add_partition_offset(topic, *partition, offset)?;
-    }
-    Ok(list)
 }
