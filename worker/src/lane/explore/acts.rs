@@ -184,7 +184,9 @@ impl Session {
                     self.frontier += i64::from(events);
                 }
             }
-            Origin::Drain => drop(self.machine.drain_delivered()),
+            Origin::Drain => {
+                self.machine.drain_delivered();
+            }
         }
         self.drive(now());
     }

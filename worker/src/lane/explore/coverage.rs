@@ -73,12 +73,6 @@ impl Coverage {
         }
     }
 
-    pub(super) fn add(&mut self, other: &Self) {
-        for (what, times) in &other.0 {
-            *self.0.entry(*what).or_default() += times;
-        }
-    }
-
     /// Looks at one step of a search.
     pub(super) fn look(&mut self, before: &World, step: Step, after: &World) {
         let (number, act) = match step {

@@ -6,6 +6,7 @@ mod coverage;
 mod luck;
 mod outside;
 mod ownership;
+mod schedules;
 mod search;
 mod session;
 mod step;

@@ -87,9 +87,13 @@ impl Session {
         let number = sent.number;
         match sent.whose {
             Whose::Lane => match result {
-                Ok(offset) => drop(self.machine.written(number, offset)),
+                Ok(offset) => {
+                    self.machine.written(number, offset);
+                }
                 Err(Refused::TooLarge) => self.machine.too_large(number),
-                Err(_) => self.machine.refused(number),
+                Err(Refused::QueueFull | Refused::Failed | Refused::ProducerReplaced) => {
+                    self.machine.refused(number);
+                }
             },
             Whose::Partition => self.terminator_produced(number, result.is_ok()),
             Whose::TakeOver => {
@@ -179,10 +183,12 @@ impl Session {
 }
 
 fn note(order: Order) -> Option<Note> {
-    let (key, what) = match order {
-        Order::Row(key, Some(row)) => (key, What::Row(Rc::new(*row))),
-        Order::Terminator(key, Some(terminator)) => (key, What::Terminator(terminator.frontier)),
-        _ => return None,
+    let (key, what) = if let Order::Row(key, Some(row)) = order {
+        (key, What::Row(Rc::new(*row)))
+    } else if let Order::Terminator(key, Some(terminator)) = order {
+        (key, What::Terminator(terminator.frontier))
+    } else {
+        return None;
     };
     let epoch = key.scope.epoch;
     Some(Note { epoch, what })

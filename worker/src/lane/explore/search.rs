@@ -13,8 +13,8 @@ use super::outside::Outside;
 use super::step::Step;
 use super::world::World;
 
-/// Steps that an owner without bad luck needs at most.
-const PATIENCE: usize = 300;
+/// More steps than an owner without bad luck ever needs.
+const PATIENCE: usize = 5_000;
 
 /// Fingerprints are hashes already.
 type Prints = HashSet<u64, BuildHasherDefault<Plain>>;
@@ -58,7 +58,8 @@ pub(super) struct Found {
 pub(super) struct Wrong {
     pub(super) what: String,
     pub(super) way: Vec<Step>,
-    pub(super) end: Box<World>,
+    /// What it left.
+    pub(super) end: String,
 }
 
 /// See the module.
@@ -98,7 +99,7 @@ impl Search {
                 let wrong = Wrong {
                     what,
                     way: self.way(index),
-                    end: Box::new(world),
+                    end: world.outside.to_string(),
                 };
                 return self.found(steps, Some(wrong));
             }
@@ -119,7 +120,7 @@ impl Search {
         Found {
             worlds: self.ways.len(),
             steps,
-            complete: self.ways.len() < self.bounds.worlds,
+            complete: wrong.is_none() && self.ways.len() < self.bounds.worlds,
             coverage: self.coverage,
             wrong,
         }
@@ -157,20 +158,32 @@ impl Search {
         Some(format!("a fresh owner after everybody crashed: {wrong}"))
     }
 
-    /// Lets the owner go on without bad luck.
-    fn walk(&mut self, mut world: World) -> Option<String> {
-        for _ in 0..PATIENCE {
-            if let Some(wrong) = world.outside.wrong {
-                return Some(wrong.to_owned());
-            }
-            if world.is_complete(&self.bounds) || !self.fine.insert(print(&world)) {
-                return None;
-            }
-            let Some(step) = world.faultless(&self.bounds) else {
-                return Some(format!("stands still: {:?}\n  {}", world.owner(), world.outside));
-            };
-            world = world.after(step, &self.bounds);
-        }
-        Some("never comes to an end".to_owned())
+    /// Lets the owner go on without bad luck, up to where an earlier walk has been.
+    fn walk(&mut self, world: World) -> Option<String> {
+        let fine = &mut self.fine;
+        left_alone(world, &self.bounds, |world| !fine.insert(print(world)))
     }
+}
+
+/// Lets the owner of a world go on without bad luck. Says what is wrong when it does not come to a good
+/// end; `known` says that it does.
+pub(super) fn left_alone(
+    mut world: World,
+    bounds: &Bounds,
+    mut known: impl FnMut(&World) -> bool,
+) -> Option<String> {
+    for _ in 0..PATIENCE {
+        if let Some(wrong) = world.outside.wrong {
+            return Some(wrong.to_owned());
+        }
+        if world.is_complete(bounds) || known(&world) {
+            return None;
+        }
+        let Some(step) = world.faultless(bounds) else {
+            let (owner, outside) = (world.owner(), &world.outside);
+            return Some(format!("stands still: {owner:?}\n  {outside}"));
+        };
+        world = world.after(step, bounds);
+    }
+    Some("never comes to an end".to_owned())
 }

@@ -143,6 +143,18 @@ impl Session {
         self.own.is_some()
     }
 
+    /// Whether too much may wait to be held for a cut-over.
+    pub(super) fn may_fill(&self) -> bool {
+        let waits = self.frontier < self.position;
+        self.may_act() && !self.machine.is_live() && !self.full && waits
+    }
+
+    /// The epoch that it has, or is about to have.
+    pub(super) fn newest_epoch(&self) -> Option<Epoch> {
+        let written = self.lanes.back().map(|sent| sent.what.epoch);
+        self.claimed.or(written)
+    }
+
     /// Performs what the machine asks for, until it asks for nothing but an attempt.
     pub(super) fn drive(&mut self, now: Instant) {
         self.settle();

@@ -7,7 +7,7 @@ pub(super) enum Topic {
     Lanes,
 }
 
-/// What a session, or what surrounds it, does.
+/// What happens to a session, or what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Act {
     /// The tail tells which rows count.

@@ -37,10 +37,12 @@ thread_local! {
 /// From now on this thread explores that variant.
 pub(super) fn choose(variant: Variant) {
     PRESENT.set(variant);
-    weak::weaken(match variant {
-        Variant::Machine(weakness) => Some(weakness),
-        _ => None,
-    });
+    let weakness = if let Variant::Machine(weakness) = variant {
+        Some(weakness)
+    } else {
+        None
+    };
+    weak::weaken(weakness);
 }
 
 /// Whether this thread explores that variant.

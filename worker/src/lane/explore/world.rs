@@ -149,17 +149,20 @@ impl World {
             Act::Aborted => session.attempt.is_some() && luck.aborts > 0,
             Act::Wake => session.waits(),
             Act::Read => session.position < bounds.events,
-            Act::Leave | Act::Full | Act::Suspend | Act::Resume | Act::Hurry => {
-                self.can_be_told(session, act)
-            }
-            Act::Sweep => {
-                let early = is(Variant::SweepsBeforeCommit) && session.take_over.is_some();
-                let epoch = session.lanes.back().map(|sent| sent.what.epoch);
-                let may = luck.sweeps > 0 && session.counts || early;
-                let own = session.claimed.or(epoch);
-                may && own.is_some_and(|own| self.outside.has_stale(own))
-            }
+            Act::Leave => luck.leaves > 0 && session.may_act() && session.machine.is_live(),
+            Act::Full => luck.fulls > 0 && session.may_fill(),
+            Act::Suspend => luck.suspensions > 0 && session.may_act() && !session.suspended,
+            Act::Resume => session.suspended,
+            Act::Hurry => luck.hurries > 0 && session.may_act() && !session.machine.is_live(),
+            Act::Sweep => self.can_sweep(session),
         }
+    }
+
+    fn can_sweep(&self, session: &Session) -> bool {
+        let early = is(Variant::SweepsBeforeCommit) && session.take_over.is_some();
+        let may = self.luck.sweeps > 0 && session.counts || early;
+        let own = session.newest_epoch();
+        may && own.is_some_and(|own| self.outside.has_stale(own))
     }
 
     fn can_commit(&self, session: &Session, is_owner: bool) -> bool {
@@ -171,22 +174,6 @@ impl World {
             further && is(Variant::ZombieCommits)
         };
         session.claimed.is_some() && news
-    }
-
-    fn can_be_told(&self, session: &Session, act: Act) -> bool {
-        let luck = &self.luck;
-        let live = session.machine.is_live();
-        match act {
-            Act::Leave => session.may_act() && live && luck.leaves > 0,
-            Act::Full => {
-                let waits = session.frontier < session.position;
-                session.may_act() && !live && !session.full && waits && luck.fulls > 0
-            }
-            Act::Suspend => session.may_act() && !session.suspended && luck.suspensions > 0,
-            Act::Resume => session.suspended,
-            Act::Hurry => session.may_act() && !live && luck.hurries > 0,
-            _ => false,
-        }
     }
 
     /// What follows.
@@ -292,8 +279,8 @@ impl World {
             Act::Resume => session.suspend(false),
             Act::Hurry => session.hurry(),
             Act::Sweep => {
-                let epoch = session.lanes.back().map(|sent| sent.what.epoch);
-                session.claimed.or(epoch).into_iter().for_each(|own| outside.sweep(own));
+                let own = session.newest_epoch();
+                own.into_iter().for_each(|own| outside.sweep(own));
             }
         }
         session.leave_if_suspended(outside);
@@ -341,7 +328,8 @@ fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
         Act::Suspend => Some(&mut luck.suspensions),
         Act::Hurry => Some(&mut luck.hurries),
         Act::Sweep => Some(&mut luck.sweeps),
-        _ => None,
+        Act::Told | Act::BucketEnds | Act::Commit | Act::Lands(_) | Act::Acked(_) => None,
+        Act::Scan | Act::Launch | Act::Delivered | Act::Wake | Act::Read | Act::Resume => None,
     };
     if let Some(spent) = spent {
         *spent = spent.saturating_sub(1);
