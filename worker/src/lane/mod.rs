@@ -11,6 +11,7 @@
 //! the only file that waits; everything else is told what happened and when.
 
 mod attempts;
+mod drained;
 mod drains;
 pub mod driver;
 pub mod due;
@@ -105,6 +106,8 @@ pub struct Away {
     pub address: Arc<LaneAddress>,
     /// The reading of the bucket that the reader knows of.
     pub drain: Option<u32>,
+    /// Bytes of parked events that it may hold.
+    pub room: usize,
 }
 
 impl LaneKey {

@@ -38,7 +38,8 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let Some(work) = next_work(partition, key, &mut self.unacked, now) else {
+            let Some(work) = next_work(partition, key, &mut self.unacked, self.drained.left(), now)
+            else {
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -269,6 +270,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
+    room_left: usize,
     now: Instant,
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
@@ -280,6 +282,7 @@ fn next_work(
         waiting: partition.waiting(lane),
         hold_is_full: partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
+        room_most: lane.away.as_ref()?.room + room_left,
         position: partition.position(),
     };
     lane.machine.work(now, sight)
@@ -331,6 +334,7 @@ pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32)
             bucket: bucket(lane.uid, buckets),
         }),
         drain: None,
+        room: 0,
     }));
 }
 

@@ -13,6 +13,7 @@ use futures::future::AbortRegistration;
 use rustc_hash::FxHashMap;
 use uuid::Uuid;
 
+use super::drained::Drained;
 use super::drains;
 use super::due::Due;
 use super::matching::{self, Targets};
@@ -59,6 +60,7 @@ pub struct Shard<P> {
     /// What others are asked to do, oldest first.
     pub(super) out: VecDeque<Out>,
     pub(super) unacked: Unacked,
+    pub(super) drained: Drained,
     due: Due,
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
@@ -75,11 +77,11 @@ impl<P> Shard<P> {
     /// A shard without targets and partitions.
     pub fn new(surroundings: Surroundings) -> Self {
         Self {
-            surroundings,
             targets: FxHashMap::default(),
             partitions: FxHashMap::default(),
             out: VecDeque::new(),
             unacked: Unacked::default(),
+            drained: Drained::new(surroundings.drain_bytes()),
             due: Due::default(),
             restless: VecDeque::new(),
             pace: Pace::default(),
@@ -87,6 +89,7 @@ impl<P> Shard<P> {
             jitter: fastrand::Rng::new(),
             next_look: None,
             next_upkeep: None,
+            surroundings,
         }
     }
 
@@ -194,14 +197,14 @@ impl<P> Shard<P> {
                 if let Some(abort) = &lane.abort {
                     abort.abort();
                 }
-                let Some(target) = self.targets.get_mut(&lane.uid) else {
-                    continue;
-                };
-                target.forget(&partition.id, now);
-                if let Some(drain) = lane.away.as_ref().and_then(|away| away.drain) {
+                if let Some(target) = self.targets.get_mut(&lane.uid) {
+                    target.forget(&partition.id, now);
+                }
+                let Some(away) = &lane.away else { continue };
+                if let Some(drain) = away.drain {
                     let key = drains::drain_key(shard, key, drain);
                     self.out.push_back(Out::Scan(Scan::End { key }));
-                    self.restless.extend(target.recovering.ended());
+                    self.drain_is_over(lane.uid, away.room);
                 }
             }
         }

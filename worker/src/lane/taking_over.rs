@@ -320,6 +320,7 @@ impl<P> Shard<P> {
                 bucket,
             }),
             drain: None,
+            room: 0,
         }));
         self.stir(key);
     }

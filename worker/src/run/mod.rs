@@ -244,6 +244,7 @@ fn surroundings(
         ends: ends.clone(),
         retention: internal.retry_retention.unwrap_or(Duration::MAX),
         budget_bytes: config.byte_budget as u64,
+        shards: config.shards.get() as u64,
     }
 }
 

@@ -185,6 +185,14 @@ impl<E: Event> Backlog<E> {
         }
     }
 
+    /// Bytes of parked events that the lane may hold, when all lanes together leave it `most`.
+    pub fn room(&self, most: usize) -> usize {
+        match &self.phase {
+            Phase::Draining(drain) => drain.room(most),
+            Phase::Parking | Phase::CuttingOver { .. } => 0,
+        }
+    }
+
     /// Whether a record was skipped for what it follows, and what it follows never came. Such a lane
     /// does not go live by itself.
     pub fn has_gap(&self) -> bool {
@@ -215,13 +223,13 @@ impl<E: Event> Backlog<E> {
         }
         // Only when nothing of the queue is left behind may the lane be live.
         let all_seen = holds || sight.waiting == skip;
-        self.drain_work(now, sight.position, insured, all_seen)
+        self.drain_work(now, sight, insured, all_seen)
     }
 
     fn drain_work(
         &self,
         now: Instant,
-        position: i64,
+        sight: Sight,
         insured: bool,
         all_seen: bool,
     ) -> Option<Work> {
@@ -233,13 +241,13 @@ impl<E: Event> Backlog<E> {
             }
             Phase::Draining(drain) => {
                 let idle = !drain.is_attempting() && !self.suspended;
-                if idle && self.has_transaction(drain, position) {
+                if idle && self.has_transaction(drain, sight.position) {
                     return Some(Work::Attempt);
                 }
                 if all_seen && self.holds(insured) && self.may_cut_over(drain) {
                     return Some(Work::Tombstone);
                 }
-                drain.wanted().map(|_| Work::More)
+                drain.wanted(sight.room_most).map(|_| Work::More)
             }
             Phase::CuttingOver { .. } => None,
         }
@@ -466,11 +474,11 @@ impl<E: Event> Backlog<E> {
         }
     }
 
-    pub(super) fn more(&mut self) -> Option<(u32, usize)> {
+    pub(super) fn more(&mut self, most: usize) -> Option<(u32, usize)> {
         let Phase::Draining(drain) = &mut self.phase else {
             return None;
         };
-        let wanted = drain.wanted()?;
+        let wanted = drain.wanted(most)?;
         drain.grant(wanted);
         Some((drain.number, wanted))
     }
