@@ -121,6 +121,7 @@ impl<P> Shard<P> {
                 let runs = runs.into_iter().map(drained).collect();
                 if let Some(lane) = self.lane_mut(lane_key) {
                     lane.machine.drained(key.drain, runs, scanned_to);
+                    self.tell_if_stopped(lane_key);
                     self.stir(lane_key);
                 }
             }

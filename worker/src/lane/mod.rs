@@ -27,6 +27,7 @@ pub mod partition;
 mod pressure;
 pub mod queue;
 mod recovering;
+mod reporting;
 pub mod request;
 pub mod shard;
 pub mod stamp;
@@ -48,6 +49,7 @@ use uuid::Uuid;
 use crate::park::{LaneAddress, LaneSeat};
 use crate::router::filter::Filter;
 use crate::source::record::Record;
+use crate::state::recovery::NotLive;
 use crate::transaction::selection::Selection;
 use machine::Machine;
 use pressure::Mark;
@@ -108,6 +110,10 @@ pub struct Away {
     pub drain: Option<u32>,
     /// Bytes of parked events that it may hold.
     pub room: usize,
+    /// Whether it was told that the lane stopped at a gap.
+    pub stopped: bool,
+    /// Counts the lane with its target; none when this worker does not know the target.
+    pub count: Option<NotLive>,
 }
 
 impl LaneKey {

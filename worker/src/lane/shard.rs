@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use futures::future::AbortRegistration;
 use rustc_hash::FxHashMap;
-use uuid::Uuid;
 
 use super::drained::Drained;
 use super::drains;
@@ -28,7 +27,6 @@ use super::unacked::Unacked;
 use super::{Lane, LaneKey};
 use crate::delivery::{PrepareError, Request};
 use crate::park::Scan;
-use crate::report::TargetReport;
 use crate::source::Assigned;
 use crate::source::record::Record;
 use crate::state::Ask;
@@ -240,25 +238,6 @@ impl<P> Shard<P> {
     /// The attempt that began then is over, whatever it came to: another may begin.
     pub fn over(&mut self, began: Instant) {
         self.pace.ended(began);
-    }
-
-    /// What this shard knows of its targets.
-    pub fn report(&self) -> Vec<TargetReport> {
-        let mut reports: FxHashMap<Uuid, TargetReport> = self
-            .targets
-            .iter()
-            .map(|(uid, target)| (*uid, target.report()))
-            .collect();
-        for partition in self.partitions.values() {
-            for (_, lane) in partition.lanes() {
-                if let Some(report) = reports.get_mut(&lane.uid) {
-                    report.lanes += 1;
-                    let parked = lane.machine.backlog().map_or(0, |backlog| backlog.parked);
-                    report.pending_events += partition.waiting(lane) + parked;
-                }
-            }
-        }
-        reports.into_values().collect()
     }
 
     /// Number of partitions.

@@ -157,6 +157,11 @@ impl<E: Event> Backlog<E> {
         matches!(self.phase, Phase::Draining(_))
     }
 
+    /// Whether the lane waits for its next attempt.
+    pub fn is_parking(&self) -> bool {
+        matches!(self.phase, Phase::Parking)
+    }
+
     /// Whether a row of this incarnation is written under the partition's epoch.
     pub fn has_row(&self) -> bool {
         self.row.is_known()
@@ -199,6 +204,31 @@ impl<E: Event> Backlog<E> {
         match &self.phase {
             Phase::Draining(drain) => drain.has_gap(),
             Phase::Parking | Phase::CuttingOver { .. } => false,
+        }
+    }
+
+    /// Whether a gap is left although all that was parked is read: nothing comes that would close it.
+    pub fn is_stopped(&self) -> bool {
+        match &self.phase {
+            Phase::Draining(drain) => {
+                drain.has_gap()
+                    && drain.is_empty()
+                    && !drain.is_attempting()
+                    && self.parks.is_empty()
+                    && drain.scanned_to >= self.parked_end()
+            }
+            Phase::Parking | Phase::CuttingOver { .. } => false,
+        }
+    }
+
+    /// When the next attempt is due, milliseconds since the Unix epoch; none while parked events are sent,
+    /// and when none comes by itself.
+    pub fn next_attempt(&self) -> Option<i64> {
+        match (&self.phase, self.due) {
+            (Phase::Parking, Due::At(_, unix)) => Some(unix),
+            (Phase::Parking, Due::Never) | (Phase::Draining(_) | Phase::CuttingOver { .. }, _) => {
+                None
+            }
         }
     }
 
