@@ -75,6 +75,7 @@ fn down() -> TargetReport {
         counters,
         pending_events: 3,
         lanes: 2,
+        at_risk: true,
         last_attempts: VecDeque::from([AttemptLine {
             at: NOW - 1_000,
             transaction: "txn_1".to_owned(),
@@ -98,6 +99,7 @@ fn untried() -> TargetReport {
         counters: TargetCounters::default(),
         pending_events: 0,
         lanes: 0,
+        at_risk: false,
         last_attempts: VecDeque::new(),
     }
 }

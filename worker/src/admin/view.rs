@@ -42,6 +42,7 @@ pub(super) struct TargetView {
     pub(super) next_attempt: Option<String>,
     pub(super) pending_events: u64,
     pub(super) lanes: u64,
+    pub(super) data_at_risk: bool,
     pub(super) last_failure: Option<FailureView>,
     pub(super) counters: CountersView,
     pub(super) last_attempts: Vec<AttemptView>,
@@ -74,6 +75,8 @@ pub(super) struct CountersView {
     pub(super) reasons: BTreeMap<&'static str, u64>,
     pub(super) codes: BTreeMap<u16, u64>,
     pub(super) events_delivered: u64,
+    pub(super) events_dead_lettered: BTreeMap<&'static str, u64>,
+    pub(super) events_lost: BTreeMap<&'static str, u64>,
     pub(super) bytes_delivered: u64,
     pub(super) mean_duration_ms: Option<f64>,
 }
@@ -167,6 +170,7 @@ impl TargetView {
             next_attempt: health.next_attempt.and_then(rfc3339),
             pending_events: report.pending_events,
             lanes: report.lanes,
+            data_at_risk: report.at_risk,
             last_failure: health.last_failure.as_ref().map(FailureView::new),
             counters: CountersView::new(&report.counters),
             last_attempts: report.last_attempts.iter().map(AttemptView::new).collect(),
@@ -203,6 +207,8 @@ impl CountersView {
                 .collect(),
             codes: counters.codes.clone(),
             events_delivered: counters.events_delivered,
+            events_dead_lettered: counters.events_dead_lettered.clone(),
+            events_lost: counters.events_lost.clone(),
             bytes_delivered: counters.bytes_delivered,
             mean_duration_ms: mean,
         }

@@ -43,6 +43,7 @@ pub(super) fn report_of(namespace: &str, name: &str) -> WorkerReport {
         counters: TargetCounters::default(),
         pending_events: 0,
         lanes: 4,
+        at_risk: false,
         last_attempts: VecDeque::new(),
     };
     WorkerReport {

@@ -14,6 +14,7 @@ mod attempts;
 mod drains;
 pub mod driver;
 pub mod due;
+mod expiry;
 pub mod machine;
 mod matching;
 pub mod outlet;
@@ -23,6 +24,7 @@ mod parking;
 pub mod partition;
 mod pressure;
 pub mod queue;
+mod read_back;
 mod recovering;
 pub mod request;
 pub mod shard;
@@ -46,9 +48,10 @@ use crate::park::{LaneAddress, LaneSeat};
 use crate::router::filter::Filter;
 use crate::source::record::Record;
 use crate::transaction::selection::Selection;
-use machine::Machine;
+use machine::{Machine, WhyGivenUp};
 use pressure::Mark;
 use queue::Queue;
+pub use read_back::ReadBack;
 use stamp::Stamp;
 
 /// Where a lane is. `id` is never used twice on a shard, so what comes late for a lane that has
@@ -79,7 +82,7 @@ pub struct Lane {
     /// What is not done.
     pub queue: Queue,
     /// Where it stands.
-    pub machine: Machine<Record>,
+    pub machine: Machine<ReadBack>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
     /// When the shard looks at it again, if it will.
@@ -103,6 +106,22 @@ pub struct Away {
     pub address: Arc<LaneAddress>,
     /// The reading of the bucket that the reader knows of.
     pub drain: Option<u32>,
+    /// Its oldest event has been parked for half the time that it is kept.
+    pub at_risk: bool,
+    /// The reading, and the reason, for which it was last told that events are given up.
+    pub told_given_up: Option<(u32, WhyGivenUp)>,
+}
+
+impl Away {
+    /// Of a lane that has just left live.
+    pub fn new(address: LaneAddress) -> Self {
+        Self {
+            address: Arc::new(address),
+            drain: None,
+            at_risk: false,
+            told_given_up: None,
+        }
+    }
 }
 
 impl LaneKey {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
 
-use super::machine::{Due, Opening, Sight, Span, Work, Written};
+use super::machine::{Ages, Due, Opening, Sight, Span, Work, Written};
 use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
@@ -30,6 +30,8 @@ const HOLD_BYTES: usize = 1 << 20;
 impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        self.mind_age(key, now);
+        let ages = self.ages(key, now);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
                 return false;
@@ -38,7 +40,7 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let Some(work) = next_work(partition, key, &mut self.unacked, now) else {
+            let Some(work) = next_work(partition, key, &mut self.unacked, (now, ages)) else {
                 self.wake_when_due(key);
                 return false;
             };
@@ -52,6 +54,8 @@ impl<P> Shard<P> {
                     }
                 }
                 Work::More => self.read_more(key),
+                Work::GiveUp => self.give_up(key, now),
+                Work::Rest => self.rest(key),
                 Work::Attempt => return true,
             }
         }
@@ -142,6 +146,7 @@ impl<P> Shard<P> {
             lane.machine.tombstone(number);
             let order = Order::Row(row_key, None);
             self.out.push_back(Out::Produce(ticket(key, number), order));
+            self.count_lost(key);
             self.follow_drain(key);
         }
     }
@@ -156,12 +161,18 @@ impl<P> Shard<P> {
             self.was_refused(slot, refused, now);
         }
         match lane {
-            Some(seat) => self.lane_produced(LaneKey::at(slot, seat), number, produced.result),
+            Some(seat) => self.lane_produced(LaneKey::at(slot, seat), number, produced.result, now),
             None => self.partition_produced(slot, number, produced.result, now),
         }
     }
 
-    fn lane_produced(&mut self, key: LaneKey, number: u64, result: Result<i64, Refused>) {
+    fn lane_produced(
+        &mut self,
+        key: LaneKey,
+        number: u64,
+        result: Result<i64, Refused>,
+        now: Instant,
+    ) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -178,8 +189,9 @@ impl<P> Shard<P> {
                 lane.machine.refused(number);
             }
         }
+        let unix = (self.surroundings.unix_millis)(now);
         if let Some(partition) = self.partitions.get_mut(&key.slot) {
-            settle(partition, key);
+            settle(partition, key, unix);
         }
         self.stir(key);
     }
@@ -212,13 +224,15 @@ impl<P> Shard<P> {
                     target.lane_recovered(&id);
                 }
             }
+            (Some(Written::DeadLetter(why)), _) => self.was_given_up(key, why),
             (Some(Written::Row), _) => failpoint::reached(Failpoint::RowBeforePark),
             (Some(Written::Park) | None, _) => {}
         }
     }
 
     /// Settles every lane of a partition, because its terminator was written.
-    pub(super) fn settle_all(&mut self, slot: u32) {
+    pub(super) fn settle_all(&mut self, slot: u32, now: Instant) {
+        let unix = (self.surroundings.unix_millis)(now);
         let Some(partition) = self.partitions.get_mut(&slot) else {
             return;
         };
@@ -228,7 +242,7 @@ impl<P> Shard<P> {
             .map(|(key, _)| key)
             .collect();
         for key in &away {
-            settle(partition, *key);
+            settle(partition, *key, unix);
         }
         away.into_iter().for_each(|key| self.stir(key));
     }
@@ -263,7 +277,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
-    now: Instant,
+    (now, ages): (Instant, Ages),
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
     let bucket = lane.away.as_ref()?.address.bucket;
@@ -274,17 +288,18 @@ fn next_work(
         waiting: partition.waiting(lane),
         hold_is_full: partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
+        ages,
     };
     lane.machine.work(now, sight)
 }
 
 /// Events that are parked for good leave the queue.
-fn settle(partition: &mut Partition, key: LaneKey) {
+fn settle(partition: &mut Partition, key: LaneKey, unix: i64) {
     let terminated = partition.own.is_some_and(|own| own.is_terminated());
     let Some(lane) = partition.lane_mut(key) else {
         return;
     };
-    let events = lane.machine.settle(terminated, clock::unix_millis());
+    let events = lane.machine.settle(terminated, unix);
     if events > 0 {
         partition.done(key.index, events);
     }
@@ -316,15 +331,12 @@ pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32)
     if lane.away.is_some() || lane.machine.is_live() {
         return;
     }
-    lane.away = Some(Box::new(Away {
-        address: Arc::new(LaneAddress {
-            name: name(lane),
-            source,
-            topic_id,
-            bucket: bucket(lane.uid, buckets),
-        }),
-        drain: None,
-    }));
+    lane.away = Some(Box::new(Away::new(LaneAddress {
+        name: name(lane),
+        source,
+        topic_id,
+        bucket: bucket(lane.uid, buckets),
+    })));
 }
 
 /// What a lane is called. One that is not live keeps its name until it is live again, whatever its
@@ -339,7 +351,7 @@ fn name(lane: &Lane) -> LaneName {
     }
 }
 
-fn ticket(key: LaneKey, number: u64) -> Ticket {
+pub(super) fn ticket(key: LaneKey, number: u64) -> Ticket {
     Ticket {
         slot: key.slot,
         lane: Some(key.seat()),

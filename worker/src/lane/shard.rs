@@ -250,6 +250,8 @@ impl<P> Shard<P> {
             for (_, lane) in partition.lanes() {
                 if let Some(report) = reports.get_mut(&lane.uid) {
                     report.lanes += 1;
+                    let away = lane.away.as_ref();
+                    report.at_risk |= away.is_some_and(|away| away.at_risk);
                     let parked = lane.machine.backlog().map_or(0, |backlog| backlog.parked);
                     report.pending_events += partition.waiting(lane) + parked;
                 }

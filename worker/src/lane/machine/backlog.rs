@@ -3,6 +3,8 @@
 //! Owns what a successor finds in the lane's row, the runs on their way, and one reading of the bucket.
 //! Everything that is asked of it is decided from its own state and the number of events that wait.
 
+mod expiry;
+
 use std::time::Instant;
 
 use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason};
@@ -96,6 +98,8 @@ pub struct Backlog<E> {
     /// Where the last row said that reading begins.
     resume_told: i64,
     oversize: Oversize,
+    /// Events that retention took and nobody was told of.
+    lost: u64,
 }
 
 impl<E: Event> Backlog<E> {
@@ -122,6 +126,7 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: opening.bucket_end,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
@@ -148,6 +153,7 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: row.resume_offset,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
@@ -166,9 +172,9 @@ impl<E: Event> Backlog<E> {
         self.row.is_owed()
     }
 
-    /// Whether rows or runs are on their way.
+    /// Whether rows, runs or dead letters are on their way.
     pub fn is_writing(&self) -> bool {
-        self.row.is_in_flight() || !self.parks.is_empty()
+        self.row.is_in_flight() || !self.parks.is_empty() || self.is_giving_up()
     }
 
     /// Whether the target is suspended.
@@ -213,16 +219,25 @@ impl<E: Event> Backlog<E> {
         }
         // Only when nothing of the queue is left behind may the lane be live.
         let all_seen = holds || sight.waiting == skip;
-        self.drain_work(now, insured, all_seen)
+        self.drain_work(now, sight, insured, all_seen)
     }
 
-    fn drain_work(&self, now: Instant, insured: bool, all_seen: bool) -> Option<Work> {
+    fn drain_work(
+        &self,
+        now: Instant,
+        sight: Sight,
+        insured: bool,
+        all_seen: bool,
+    ) -> Option<Work> {
         match &self.phase {
             Phase::Parking => {
-                let may = self.due.has_come(now) && !insured && !self.suspended;
-                (may && self.row.is_known()).then_some(Work::BeginDrain)
+                let wanted = self.may_send(now) || self.is_overdue(sight.ages);
+                (wanted && !insured && self.row.is_known()).then_some(Work::BeginDrain)
             }
             Phase::Draining(drain) => {
+                if let Some(work) = self.giving_up_work(drain, now, sight.ages) {
+                    return work;
+                }
                 if !drain.is_attempting() && !self.suspended && self.drainable().is_some() {
                     return Some(Work::Attempt);
                 }
@@ -327,6 +342,11 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(super) fn tombstone(&mut self, number: u64) {
+        if let Phase::Draining(drain) = &self.phase
+            && drain.is_cut_short()
+        {
+            self.count_lost(u64::MAX);
+        }
         self.phase = Phase::CuttingOver {
             tombstone: Some(number),
         };
@@ -341,6 +361,9 @@ impl<E: Event> Backlog<E> {
         if self.parks.acked(number, offset) {
             return Some(Written::Park);
         }
+        if let Some(why) = self.letter_written(number) {
+            return Some(Written::DeadLetter(why));
+        }
         self.row.acked(number).then_some(Written::Row)
     }
 
@@ -351,7 +374,7 @@ impl<E: Event> Backlog<E> {
             *tombstone = None;
             return;
         }
-        if !self.parks.failed(number) {
+        if !self.parks.failed(number) && !self.letter_refused(number) {
             self.row.failed(number);
         }
     }
@@ -361,7 +384,11 @@ impl<E: Event> Backlog<E> {
         match self.parks.find(number) {
             Some((1, last)) => self.oversize.reference = Some(last),
             Some((_, last)) => self.oversize.singly_through = Some(last),
-            None => {}
+            None => {
+                if let Phase::Draining(drain) = &mut self.phase {
+                    drain.letter_too_large(number);
+                }
+            }
         }
         self.refused(number);
     }
@@ -402,11 +429,12 @@ impl<E: Event> Backlog<E> {
         if drain.number != number {
             return;
         }
-        drain.take(incarnation, runs);
+        let skipped = drain.take(incarnation, runs);
         drain.scanned_to = drain.scanned_to.max(scanned_to);
         if drain.again(self.attempted) == Again::Part {
             drain.widen();
         }
+        self.count_lost(skipped);
         self.follow();
     }
 
@@ -449,7 +477,7 @@ impl<E: Event> Backlog<E> {
         let Phase::Draining(drain) = &self.phase else {
             return None;
         };
-        if drain.is_empty() {
+        if !drain.may_begin() {
             return None;
         }
         match drain.again(self.attempted) {
@@ -555,7 +583,7 @@ impl<E: Event> Backlog<E> {
     // What people and configuration ask for.
 
     pub(super) fn hurry(&mut self, now: Instant, unix: i64) {
-        if matches!(self.phase, Phase::Parking) && !self.suspended && !self.due.has_come(now) {
+        if !self.is_cut() && !self.suspended && !self.due.has_come(now) {
             self.due = Due::At(now, unix);
             self.row.changed(Lacks::State);
         }
@@ -570,6 +598,7 @@ impl<E: Event> Backlog<E> {
             self.due = Due::Never;
             if let Phase::Draining(drain) = &self.phase
                 && !drain.is_attempting()
+                && !drain.is_giving_up()
             {
                 self.stop_draining();
             }

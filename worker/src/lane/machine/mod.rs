@@ -17,6 +17,7 @@
 
 mod backlog;
 mod drain;
+mod letters;
 mod live;
 mod parks;
 mod row;
@@ -35,16 +36,58 @@ pub trait Event {
     fn offset(&self) -> i64;
     /// Bytes it holds in memory.
     fn cost(&self) -> usize;
+    /// Whether only its place is left: it cannot be sent.
+    fn is_gone(&self) -> bool {
+        false
+    }
 }
 
-impl Event for crate::source::record::Record {
-    fn offset(&self) -> i64 {
-        self.offset
-    }
+/// Why an event is given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WhyGivenUp {
+    /// It was parked for longer than its target wants events to be kept.
+    Expired,
+    /// It was too large to be parked, and its source topic has it no more.
+    SourceGone,
+}
 
-    fn cost(&self) -> usize {
-        Self::cost(self)
+impl WhyGivenUp {
+    /// The word in headers, metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Expired => "Expired",
+            Self::SourceGone => "SourceGone",
+        }
     }
+}
+
+/// An event on its way into a dead-letter topic.
+#[derive(Clone, Debug)]
+pub struct GivenUp<E> {
+    /// The event.
+    pub event: E,
+    /// Why.
+    pub why: WhyGivenUp,
+    /// The topic does not take the event itself.
+    pub by_place: bool,
+}
+
+/// When an event was parked too long ago, milliseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ages {
+    /// What was parked before is given up.
+    pub too_old: i64,
+    /// The bucket is read for an event that was parked before: a little earlier than `too_old`, so that
+    /// events which were parked one by one are given up together.
+    pub overdue: i64,
+}
+
+impl Ages {
+    /// Nothing is ever too old.
+    pub const ENDLESS: Self = Self {
+        too_old: i64::MIN,
+        overdue: i64::MIN,
+    };
 }
 
 /// When the next attempt may be made.
@@ -136,6 +179,10 @@ pub enum Work {
     More,
     /// Send drained events: [`Machine::drainable`], [`Machine::start_drain`].
     Attempt,
+    /// Produce a dead letter: [`Machine::give_up`].
+    GiveUp,
+    /// Stop reading: [`Machine::rest`].
+    Rest,
     /// Produce the tombstone: [`Machine::tombstone`].
     Tombstone,
 }
@@ -149,6 +196,8 @@ pub enum Written {
     Row,
     /// The lane's tombstone: the lane is live.
     Tombstone,
+    /// A dead letter.
+    DeadLetter(WhyGivenUp),
 }
 
 /// What the machine is told of the lane's queue when it is asked for work.
@@ -160,6 +209,8 @@ pub struct Sight {
     pub hold_is_full: bool,
     /// Whether a run may be produced now.
     pub may_park: bool,
+    /// What is too old.
+    pub ages: Ages,
 }
 
 /// See the module.
