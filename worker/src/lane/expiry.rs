@@ -103,31 +103,22 @@ impl<P> Shard<P> {
         }
     }
 
-    /// Writes the dead letter of the lane's oldest event without one.
-    pub(super) fn give_up(&mut self, key: LaneKey, now: Instant) {
-        let ages = self.ages(key, now);
-        let Some(partition) = self.partitions.get_mut(&key.slot) else {
-            return;
-        };
+    /// Writes the dead letter of the lane's oldest event without one. None when nothing was ordered.
+    pub(super) fn give_up(&mut self, key: LaneKey, ages: Ages) -> Option<()> {
+        let partition = self.partitions.get_mut(&key.slot)?;
         let number = partition.number();
         let id = partition.id.clone();
-        let Some(lane) = partition.lane_mut(key) else {
-            return;
-        };
-        let Some(target) = self.targets.get(&lane.uid) else {
-            return;
-        };
-        let Some(given_up) = lane.machine.give_up(number, ages) else {
-            return;
-        };
+        let lane = partition.lane_mut(key)?;
+        let target = self.targets.get(&lane.uid)?;
+        let given_up = lane.machine.give_up(number, ages)?;
         if is_new_to_this_reading(lane, given_up.why) {
             target.tell_given_up(&id, given_up.why, given_up.event.offset());
         }
         let topic = target.of.compiled.dead_letter_topic.as_deref();
-        if let Some(letter) = letter(lane, given_up, topic.map(Arc::from)) {
-            let order = Order::DeadLetter(Box::new(letter));
-            self.out.push_back(Out::Produce(ticket(key, number), order));
-        }
+        let letter = letter(lane, given_up, topic.map(Arc::from))?;
+        let order = Order::DeadLetter(Box::new(letter));
+        self.out.push_back(Out::Produce(ticket(key, number), order));
+        Some(())
     }
 
     /// A dead letter was written.

@@ -54,7 +54,11 @@ impl<P> Shard<P> {
                     }
                 }
                 Work::More => self.read_more(key),
-                Work::GiveUp => self.give_up(key, now),
+                Work::GiveUp => {
+                    if self.give_up(key, ages).is_none() {
+                        return false;
+                    }
+                }
                 Work::Rest => self.rest(key),
                 Work::Attempt => return true,
             }
