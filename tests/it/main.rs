@@ -22,6 +22,7 @@ mod brokers;
 mod crashes;
 mod delivery;
 mod drain_reader;
+mod expiry;
 mod faults;
 mod isolation;
 mod lane_rows;

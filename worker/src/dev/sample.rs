@@ -45,6 +45,7 @@ pub(super) fn report_of(namespace: &str, name: &str) -> WorkerReport {
         lanes: 4,
         parked: Parked::default(),
         last_recovery: None,
+        at_risk: false,
         last_attempts: VecDeque::new(),
     };
     WorkerReport {

@@ -14,7 +14,7 @@ use super::parking;
 use super::partition::Partition;
 use super::request::{self, Destination, Sent};
 use super::shard::{Launch, Shard};
-use super::{Lane, LaneKey};
+use super::{Lane, LaneKey, ReadBack};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
 use crate::failpoint::{self, Failpoint};
@@ -83,7 +83,10 @@ impl<P> Shard<P> {
         let drainable = lane.machine.drainable()?;
         let events = match drainable.again {
             Some(events) => events,
-            None => request::cut(drainable.events(), limits, &lane.stamp),
+            None => {
+                let events = drainable.events().filter_map(ReadBack::event);
+                request::cut(events, limits, &lane.stamp)
+            }
         };
         self.form(key, events, now)
     }
@@ -284,7 +287,11 @@ fn waits_in_place(outcome: Outcome, wait: Wait) -> bool {
 fn oldest<'a>(partition: &'a Partition, lane: &'a Lane, events: u32) -> Vec<&'a Record> {
     let events = events as usize;
     match lane.machine.drainable() {
-        Some(drainable) => drainable.events().take(events).collect(),
+        Some(drainable) => drainable
+            .events()
+            .filter_map(ReadBack::event)
+            .take(events)
+            .collect(),
         None => partition.records(lane).take(events).collect(),
     }
 }

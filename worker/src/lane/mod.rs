@@ -15,6 +15,7 @@ mod drained;
 mod drains;
 pub mod driver;
 pub mod due;
+mod expiry;
 #[cfg(test)]
 mod explore;
 pub mod machine;
@@ -26,6 +27,7 @@ mod parking;
 pub mod partition;
 mod pressure;
 pub mod queue;
+mod read_back;
 mod recovering;
 mod reporting;
 pub mod request;
@@ -51,9 +53,10 @@ use crate::router::filter::Filter;
 use crate::source::record::Record;
 use crate::state::recovery::NotLive;
 use crate::transaction::selection::Selection;
-use machine::Machine;
+use machine::{Machine, WhyGivenUp};
 use pressure::Mark;
 use queue::Queue;
+pub use read_back::ReadBack;
 use stamp::Stamp;
 
 /// Where a lane is. `id` is never used twice on a shard, so what comes late for a lane that has
@@ -84,7 +87,7 @@ pub struct Lane {
     /// What is not done.
     pub queue: Queue,
     /// Where it stands.
-    pub machine: Machine<Record>,
+    pub machine: Machine<ReadBack>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
     /// When the shard looks at it again, if it will.
@@ -114,6 +117,25 @@ pub struct Away {
     pub stopped: bool,
     /// Counts the lane with its target; none when this worker does not know the target.
     pub count: Option<NotLive>,
+    /// Its oldest event has been parked for half the time that it is kept.
+    pub at_risk: bool,
+    /// The reading, and the reason, for which it was last told that events are given up.
+    pub told_given_up: Option<(u32, WhyGivenUp)>,
+}
+
+impl Away {
+    /// Of a lane that has just left live.
+    pub fn new(address: LaneAddress) -> Self {
+        Self {
+            address: Arc::new(address),
+            drain: None,
+            room: 0,
+            stopped: false,
+            count: None,
+            at_risk: false,
+            told_given_up: None,
+        }
+    }
 }
 
 impl LaneKey {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
 
-use super::machine::{Due, Opening, Sight, Span, Work, Written};
+use super::machine::{Ages, Due, Opening, Sight, Span, Work, Written};
 use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
@@ -30,6 +30,8 @@ const HOLD_BYTES: usize = 1 << 20;
 impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        self.mind_age(key, now);
+        let ages = self.ages(key, now);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
                 return false;
@@ -38,8 +40,8 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let Some(work) = next_work(partition, key, &mut self.unacked, self.drained.left(), now)
-            else {
+            let left = self.drained.left();
+            let Some(work) = next_work(partition, key, &mut self.unacked, (left, now, ages)) else {
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -57,6 +59,12 @@ impl<P> Shard<P> {
                     }
                 }
                 Work::More => self.read_more(key),
+                Work::GiveUp => {
+                    if self.give_up(key, ages).is_none() {
+                        return false;
+                    }
+                }
+                Work::Rest => self.rest(key),
                 Work::Attempt => return true,
             }
         }
@@ -150,6 +158,7 @@ impl<P> Shard<P> {
             lane.machine.tombstone(number);
             let order = Order::Row(row_key, None);
             self.out.push_back(Out::Produce(ticket(key, number), order));
+            self.count_lost(key);
             self.follow_drain(key);
         }
     }
@@ -192,16 +201,17 @@ impl<P> Shard<P> {
                 lane.machine.refused(number);
             }
         }
-        self.settle(key);
+        let unix = (self.surroundings.unix_millis)(now);
+        self.settle(key, unix);
         self.stir(key);
     }
 
     /// Events that are parked for good leave the queue.
-    fn settle(&mut self, key: LaneKey) {
+    fn settle(&mut self, key: LaneKey, unix: i64) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
-        if let Some((uid, events)) = settle(partition, key)
+        if let Some((uid, events)) = settle(partition, key, unix)
             && let Some(target) = self.targets.get_mut(&uid)
         {
             target.parked(events);
@@ -239,13 +249,15 @@ impl<P> Shard<P> {
                     target.lane_recovered(&id, count.ended(now, clock::unix_millis()));
                 }
             }
+            (Some(Written::DeadLetter(why)), _) => self.was_given_up(key, why),
             (Some(Written::Row), _) => failpoint::reached(Failpoint::RowBeforePark),
             (Some(Written::Park) | None, _) => {}
         }
     }
 
     /// Settles every lane of a partition, because its terminator was written.
-    pub(super) fn settle_all(&mut self, slot: u32) {
+    pub(super) fn settle_all(&mut self, slot: u32, now: Instant) {
+        let unix = (self.surroundings.unix_millis)(now);
         let Some(partition) = self.partitions.get_mut(&slot) else {
             return;
         };
@@ -255,7 +267,7 @@ impl<P> Shard<P> {
             .map(|(key, _)| key)
             .collect();
         for key in away {
-            self.settle(key);
+            self.settle(key, unix);
             self.stir(key);
         }
     }
@@ -291,8 +303,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
-    room_left: usize,
-    now: Instant,
+    (room_left, now, ages): (usize, Instant, Ages),
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
     let bucket = lane.away.as_ref()?.address.bucket;
@@ -305,16 +316,17 @@ fn next_work(
         may_park: unacked.has_room(bucket),
         room_most: lane.away.as_ref()?.room + room_left,
         position: partition.position(),
+        ages,
     };
     lane.machine.work(now, sight)
 }
 
 /// Events that are parked for good leave the queue. Returns whose and how many.
-fn settle(partition: &mut Partition, key: LaneKey) -> Option<(uuid::Uuid, u32)> {
+fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::Uuid, u32)> {
     let terminated = partition.own.is_some_and(|own| own.is_terminated());
     let lane = partition.lane_mut(key)?;
     let uid = lane.uid;
-    let events = lane.machine.settle(terminated, clock::unix_millis());
+    let events = lane.machine.settle(terminated, unix);
     if events > 0 {
         partition.done(key.index, events);
     }
@@ -347,18 +359,12 @@ fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
     if lane.away.is_some() || lane.machine.is_live() {
         return false;
     }
-    lane.away = Some(Box::new(Away {
-        address: Arc::new(LaneAddress {
-            name: name(lane),
-            source,
-            topic_id,
-            bucket: bucket(lane.uid, buckets),
-        }),
-        drain: None,
-        room: 0,
-        stopped: false,
-        count: None,
-    }));
+    lane.away = Some(Box::new(Away::new(LaneAddress {
+        name: name(lane),
+        source,
+        topic_id,
+        bucket: bucket(lane.uid, buckets),
+    })));
     true
 }
 
@@ -374,7 +380,7 @@ fn name(lane: &Lane) -> LaneName {
     }
 }
 
-fn ticket(key: LaneKey, number: u64) -> Ticket {
+pub(super) fn ticket(key: LaneKey, number: u64) -> Ticket {
     Ticket {
         slot: key.slot,
         lane: Some(key.seat()),

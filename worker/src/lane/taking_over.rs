@@ -155,7 +155,7 @@ impl<P> Shard<P> {
             return;
         };
         match result {
-            Ok(_) if own.written_number(number) => self.settle_all(slot),
+            Ok(_) if own.written_number(number) => self.settle_all(slot, now),
             Ok(_) => {}
             Err(_) => {
                 if own.refused(number) {
@@ -313,18 +313,12 @@ impl<P> Shard<P> {
         let bucket = row.bucket;
         lane.machine = Machine::resumed(row, need, due);
         lane.machine.suspend(suspended, now, unix);
-        lane.away = Some(Box::new(Away {
-            address: Arc::new(LaneAddress {
-                name,
-                source: id,
-                topic_id,
-                bucket,
-            }),
-            drain: None,
-            room: 0,
-            stopped: false,
-            count: None,
-        }));
+        lane.away = Some(Box::new(Away::new(LaneAddress {
+            name,
+            source: id,
+            topic_id,
+            bucket,
+        })));
         self.tell_left(key);
         self.stir(key);
     }

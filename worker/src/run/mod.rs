@@ -251,6 +251,7 @@ fn surroundings(
         buckets: internal.retry_buckets,
         ends: ends.clone(),
         retention: internal.retry_retention.unwrap_or(Duration::MAX),
+        unix_millis: |_| clock::unix_millis(),
         budget_bytes: config.byte_budget as u64,
         shards: config.shards.get() as u64,
     }

@@ -3,6 +3,8 @@
 //! Owns what a successor finds in the lane's row, the runs on their way, and one reading of the bucket.
 //! Everything that is asked of it is decided from its own state and the number of events that wait.
 
+mod expiry;
+
 use std::time::Instant;
 
 use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason};
@@ -97,6 +99,8 @@ pub struct Backlog<E> {
     /// Where the last row said that reading begins.
     resume_told: i64,
     oversize: Oversize,
+    /// Events that retention took and nobody was told of.
+    lost: u64,
 }
 
 impl<E: Event> Backlog<E> {
@@ -123,6 +127,7 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: opening.bucket_end,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
@@ -149,6 +154,7 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: row.resume_offset,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
@@ -172,9 +178,9 @@ impl<E: Event> Backlog<E> {
         self.row.is_owed()
     }
 
-    /// Whether rows or runs are on their way.
+    /// Whether rows, runs or dead letters are on their way.
     pub fn is_writing(&self) -> bool {
-        self.row.is_in_flight() || !self.parks.is_empty()
+        self.row.is_in_flight() || !self.parks.is_empty() || self.is_giving_up()
     }
 
     /// Whether the target is suspended.
@@ -214,8 +220,7 @@ impl<E: Event> Backlog<E> {
                 drain.has_gap()
                     && drain.is_empty()
                     && !drain.is_attempting()
-                    && self.parks.is_empty()
-                    && drain.scanned_to >= self.parked_end()
+                    && self.has_read_all(drain)
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -266,10 +271,13 @@ impl<E: Event> Backlog<E> {
         match &self.phase {
             Phase::Parking => {
                 let alone = !insured || weakened(Weakness::DrainsBesideAttempt);
-                let may = self.due.has_come(now) && alone && !self.suspended;
-                (may && self.row.is_known()).then_some(Work::BeginDrain)
+                let wanted = self.may_send(now) || self.is_overdue(sight.ages);
+                (wanted && alone && self.row.is_known()).then_some(Work::BeginDrain)
             }
             Phase::Draining(drain) => {
+                if let Some(work) = self.giving_up_work(drain, now, sight) {
+                    return work;
+                }
                 let idle = !drain.is_attempting() && !self.suspended;
                 if idle && self.has_transaction(drain, sight.position) {
                     return Some(Work::Attempt);
@@ -394,6 +402,11 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(super) fn tombstone(&mut self, number: u64) {
+        if let Phase::Draining(drain) = &self.phase
+            && drain.is_cut_short()
+        {
+            self.count_lost(u64::MAX);
+        }
         self.phase = Phase::CuttingOver {
             tombstone: Some(number),
         };
@@ -408,6 +421,9 @@ impl<E: Event> Backlog<E> {
         if self.parks.acked(number, offset) {
             return Some(Written::Park);
         }
+        if let Some(why) = self.letter_written(number) {
+            return Some(Written::DeadLetter(why));
+        }
         self.row.acked(number).then_some(Written::Row)
     }
 
@@ -418,7 +434,7 @@ impl<E: Event> Backlog<E> {
             *tombstone = None;
             return;
         }
-        if !self.parks.failed(number) {
+        if !self.parks.failed(number) && !self.letter_refused(number) {
             self.row.failed(number);
         }
     }
@@ -428,7 +444,11 @@ impl<E: Event> Backlog<E> {
         match self.parks.find(number) {
             Some((1, last)) => self.oversize.reference = Some(last),
             Some((_, last)) => self.oversize.singly_through = Some(last),
-            None => {}
+            None => {
+                if let Phase::Draining(drain) = &mut self.phase {
+                    drain.letter_too_large(number);
+                }
+            }
         }
         self.refused(number);
     }
@@ -470,11 +490,12 @@ impl<E: Event> Backlog<E> {
         if drain.number != number {
             return;
         }
-        drain.take(incarnation, runs);
+        let skipped = drain.take(incarnation, runs);
         drain.scanned_to = drain.scanned_to.max(scanned_to);
         if drain.again(self.attempted) == Again::Part {
             drain.widen();
         }
+        self.count_lost(skipped);
         self.follow();
     }
 
@@ -517,13 +538,18 @@ impl<E: Event> Backlog<E> {
         let Phase::Draining(drain) = &self.phase else {
             return None;
         };
-        if drain.is_empty() {
+        if !drain.may_begin() {
             return None;
         }
         match drain.again(self.attempted) {
             Again::Whole(events) => Some(drain.drainable(Some(events))),
             Again::None | Again::Part | Again::Broken => Some(drain.drainable(None)),
         }
+    }
+
+    /// All that was ever parked has been read, and nothing is on its way.
+    fn has_read_all(&self, drain: &Drain<E>) -> bool {
+        self.parks.is_empty() && drain.scanned_to >= self.parked_end()
     }
 
     /// Whether the next transaction can be formed. One that was attempted waits until all of it is there,
@@ -533,7 +559,7 @@ impl<E: Event> Backlog<E> {
         match drain.again(self.attempted) {
             Again::Whole(_) | Again::None | Again::Broken => !drain.is_empty(),
             Again::Part => {
-                let parked = self.parks.is_empty() && drain.scanned_to >= self.parked_end();
+                let parked = self.has_read_all(drain);
                 let read = self.attempted.is_none_or(|(_, last)| last < position);
                 parked && read
             }
@@ -634,7 +660,7 @@ impl<E: Event> Backlog<E> {
     // What people and configuration ask for.
 
     pub(super) fn hurry(&mut self, now: Instant, unix: i64) {
-        if matches!(self.phase, Phase::Parking) && !self.suspended && !self.due.has_come(now) {
+        if !self.is_cut() && !self.suspended && !self.due.has_come(now) {
             self.due = Due::At(now, unix);
             self.row.changed(Lacks::State);
         }
@@ -649,6 +675,7 @@ impl<E: Event> Backlog<E> {
             self.due = Due::Never;
             if let Phase::Draining(drain) = &self.phase
                 && !drain.is_attempting()
+                && !drain.is_giving_up()
             {
                 self.stop_draining();
             }

@@ -17,6 +17,8 @@
 
 mod backlog;
 mod drain;
+mod given_up;
+mod letters;
 mod live;
 mod parks;
 mod row;
@@ -28,6 +30,7 @@ use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, LastFailure, NotBefore,
 
 pub use backlog::{Backlog, Header};
 pub use drain::{DrainedRun, ROOM_FIRST};
+pub use given_up::{Ages, GivenUp, WhyGivenUp};
 pub use live::{Live, NotNow, Phase};
 use weak::{Weakness, weakened};
 
@@ -37,15 +40,9 @@ pub trait Event {
     fn offset(&self) -> i64;
     /// Bytes it holds in memory.
     fn cost(&self) -> usize;
-}
-
-impl Event for crate::source::record::Record {
-    fn offset(&self) -> i64 {
-        self.offset
-    }
-
-    fn cost(&self) -> usize {
-        Self::cost(self)
+    /// Whether only its place is left: it cannot be sent.
+    fn is_gone(&self) -> bool {
+        false
     }
 }
 
@@ -138,6 +135,10 @@ pub enum Work {
     More,
     /// Send drained events: [`Machine::drainable`], [`Machine::start_drain`].
     Attempt,
+    /// Produce a dead letter: [`Machine::give_up`].
+    GiveUp,
+    /// Stop reading: [`Machine::rest`].
+    Rest,
     /// Produce the tombstone: [`Machine::tombstone`].
     Tombstone,
 }
@@ -151,6 +152,8 @@ pub enum Written {
     Row,
     /// The lane's tombstone: the lane is live.
     Tombstone,
+    /// A dead letter.
+    DeadLetter(WhyGivenUp),
 }
 
 /// What the machine is told of the lane's queue when it is asked for work.
@@ -166,6 +169,8 @@ pub struct Sight {
     pub room_most: usize,
     /// Offset of the next event of the source: what is below and not in the retry topic will not come.
     pub position: i64,
+    /// What is too old.
+    pub ages: Ages,
 }
 
 /// See the module.

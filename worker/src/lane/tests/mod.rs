@@ -1,12 +1,13 @@
 //! What a shard promises, driven without threads, sockets or clocks.
 
+mod expiry;
 mod parking;
 mod promises;
 mod schedules;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::{CompiledTarget, Filter, Source, TransactionLimits};
@@ -240,9 +241,19 @@ fn surroundings() -> Surroundings {
         buckets: topics::BUCKETS,
         ends: BucketEnds::new(topics::BUCKETS),
         retention: Duration::from_secs(7 * 86_400),
+        unix_millis,
         budget_bytes: 16 << 20,
         shards: 1,
     }
+}
+
+/// The wall clock of the tests goes with their monotonic one.
+fn unix_millis(now: Instant) -> i64 {
+    static BEGAN: LazyLock<(Instant, i64)> = LazyLock::new(|| (clock::now(), clock::unix_millis()));
+    let (began, unix) = *BEGAN;
+    let later = now.saturating_duration_since(began).as_millis() as i64;
+    let earlier = began.saturating_duration_since(now).as_millis() as i64;
+    unix + later - earlier
 }
 
 fn record(offset: i64) -> Record {

@@ -20,6 +20,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::ask::Asker;
 use super::bucket::Move;
+use super::fetch::Fetcher;
 use super::{ReaderConfig, ReaderError};
 use crate::clock;
 use crate::source::{Journal, cached_log_end};
@@ -75,7 +76,7 @@ impl ConsumerContext for Context {}
 /// The reader's consumer.
 pub(super) type BucketConsumer = BaseConsumer<Context>;
 
-fn connect(config: &ReaderConfig) -> Result<BucketConsumer, ReaderError> {
+pub(super) fn connect(config: &ReaderConfig) -> Result<BucketConsumer, ReaderError> {
     let mut client = ClientConfig::new();
     for (key, value) in &config.client {
         client.set(key, value);
@@ -205,14 +206,15 @@ pub(super) fn discard(seats: Seats) {
     }
 }
 
-/// Closes the consumer and ends the asking thread. Either can take long; past the deadline they are
+/// Closes the consumer and ends the threads that ask and fetch. Each can take long; past the deadline they are
 /// left to themselves on their own thread.
-pub(super) fn close(seats: Seats, asker: Asker, deadline: Instant) {
+pub(super) fn close(seats: Seats, asker: Asker, fetcher: Fetcher, deadline: Instant) {
     let (done, closed) = sync_channel(1);
     let closing = std::thread::Builder::new()
         .name("drain-close".to_owned())
         .spawn(move || {
             asker.join();
+            fetcher.join();
             drop(seats);
             // Nobody listens past the deadline.
             let _ = done.send(());

@@ -19,6 +19,7 @@ use super::bell::Bell;
 use super::bucket::Move;
 use super::client::{self, Seats};
 use super::ends::{BucketEnds, Questions, Ranges};
+use super::fetch::{Fetcher, Fetches};
 use super::intake::Intake;
 use super::scans::{Begin, Scans};
 use super::{ReaderConfig, ReaderError, ReaderHandle, Request};
@@ -59,6 +60,7 @@ pub struct ReaderThread {
     unreadable: Arc<AtomicU64>,
     seats: Seats,
     asker: Asker,
+    fetcher: Fetcher,
 }
 
 impl ReaderThread {
@@ -71,6 +73,8 @@ impl ReaderThread {
         let seats = Seats::new(&config)?;
         let asker = Asker::start(handle.bell.0.clone())
             .map_err(|error| ReaderError::Thread(error.to_string()))?;
+        let fetcher = Fetcher::start(config.clone(), handle.bell.0.clone())
+            .map_err(|error| ReaderError::Thread(error.to_string()))?;
         Ok(Self {
             config,
             shards,
@@ -80,6 +84,7 @@ impl ReaderThread {
             unreadable: handle.unreadable.clone(),
             seats,
             asker,
+            fetcher,
         })
     }
 
@@ -94,10 +99,12 @@ impl ReaderThread {
             watch_at: now,
             wanted_at: now,
             intake: Intake::new(self.unreadable.clone()),
+            fetches: Fetches::new(now),
             thread: self,
         };
         let end = reader.work();
-        client::close(reader.thread.seats, reader.thread.asker, end.deadline);
+        let thread = reader.thread;
+        client::close(thread.seats, thread.asker, thread.fetcher, end.deadline);
         if let Some(done) = end.done {
             // Who asked may have stopped waiting.
             let _ = done.send(());
@@ -129,6 +136,7 @@ struct Reader {
     /// When records were last wanted.
     wanted_at: Instant,
     intake: Intake,
+    fetches: Fetches,
 }
 
 impl Reader {
@@ -138,6 +146,8 @@ impl Reader {
                 return end;
             }
             self.ask();
+            self.fetches
+                .advance(&self.thread.fetcher, &mut self.scans, clock::now());
             self.tell();
             let moves = self.scans.plan();
             self.go(&moves);
@@ -335,6 +345,9 @@ impl Reader {
         }
         let mut until = now + IDLE;
         if let Some(due) = self.questions.due() {
+            until = until.min(due);
+        }
+        if let Some(due) = self.fetches.due(&self.scans) {
             until = until.min(due);
         }
         if held {
