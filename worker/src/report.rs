@@ -130,6 +130,8 @@ pub struct TargetCounters {
     pub events_delivered: u64,
     /// Body bytes delivered.
     pub bytes_delivered: u64,
+    /// Events of class Ephemeral that were dropped.
+    pub events_dropped: u64,
     /// Attempt durations.
     pub durations: Histogram<17>,
     /// Events per attempt.
@@ -231,6 +233,7 @@ impl TargetCounters {
         self.errors += other.errors;
         self.events_delivered += other.events_delivered;
         self.bytes_delivered += other.bytes_delivered;
+        self.events_dropped += other.events_dropped;
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
             *mine += theirs;
         }

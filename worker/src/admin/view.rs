@@ -75,6 +75,7 @@ pub(super) struct CountersView {
     pub(super) codes: BTreeMap<u16, u64>,
     pub(super) events_delivered: u64,
     pub(super) bytes_delivered: u64,
+    pub(super) events_dropped: u64,
     pub(super) mean_duration_ms: Option<f64>,
 }
 
@@ -204,6 +205,7 @@ impl CountersView {
             codes: counters.codes.clone(),
             events_delivered: counters.events_delivered,
             bytes_delivered: counters.bytes_delivered,
+            events_dropped: counters.events_dropped,
             mean_duration_ms: mean,
         }
     }

@@ -10,10 +10,13 @@
 //! A source partition lives on one shard with all its lanes, so nothing here is locked. `driver` is
 //! the only file that waits; everything else is told what happened and when.
 
+mod absent;
 mod attempts;
 mod drains;
 pub mod driver;
 pub mod due;
+mod ephemeral;
+mod gate;
 pub mod machine;
 mod matching;
 pub mod outlet;
@@ -25,6 +28,7 @@ mod pressure;
 pub mod queue;
 mod recovering;
 pub mod request;
+mod requests;
 pub mod shard;
 pub mod stamp;
 pub mod surroundings;
@@ -46,6 +50,8 @@ use crate::park::{LaneAddress, LaneSeat};
 use crate::router::filter::Filter;
 use crate::source::record::Record;
 use crate::transaction::selection::Selection;
+use absent::Orphan;
+use ephemeral::Ephemeral;
 use machine::Machine;
 use pressure::Mark;
 use queue::Queue;
@@ -82,6 +88,8 @@ pub struct Lane {
     pub machine: Machine<Record>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
+    /// It is new, and waits for a commit: nothing of it is sent or parked.
+    pub gated: bool,
     /// When the shard looks at it again, if it will.
     pub wake: Option<Instant>,
     /// Ends the attempt in flight.
@@ -92,6 +100,8 @@ pub struct Lane {
     pub selection: Selection,
     /// How fast it works through what waits.
     pub mark: Mark,
+    /// Its failures, when its events are dropped and not parked.
+    pub ephemeral: Option<Box<Ephemeral>>,
     /// What it has while it is not live.
     pub away: Option<Box<Away>>,
 }
@@ -103,6 +113,8 @@ pub struct Away {
     pub address: Arc<LaneAddress>,
     /// The reading of the bucket that the reader knows of.
     pub drain: Option<u32>,
+    /// What the lane lives by when its target is not known here.
+    pub orphan: Option<Box<Orphan>>,
 }
 
 impl LaneKey {

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
 
+use super::absent::tell;
 use super::machine::{Due, Opening, Sight, Span, Work, Written};
 use super::outlet::Out;
 use super::partition::Partition;
@@ -30,6 +31,7 @@ const HOLD_BYTES: usize = 1 << 20;
 impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        self.heed_stop(key, now);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
                 return false;
@@ -66,6 +68,11 @@ impl<P> Shard<P> {
             return;
         };
         let suspended = reason == ParkReason::Suspended;
+        match partition.lane(key) {
+            Some(lane) if lane.gated => return,
+            Some(lane) if lane.is_ephemeral() => return self.drop_behind(key),
+            Some(_) | None => {}
+        }
         if let Some(lane) = partition.lane_mut(key) {
             lane.machine.leave(reason, due, opening);
             lane.machine.suspend(suspended, now, opening.unix);
@@ -75,8 +82,10 @@ impl<P> Shard<P> {
 
     /// The lane is not live from now on.
     pub(super) fn has_left(&mut self, key: LaneKey) {
-        if let Some(partition) = self.partitions.get_mut(&key.slot) {
-            ensure_away(partition, key, self.surroundings.buckets);
+        if let Some(partition) = self.partitions.get_mut(&key.slot)
+            && ensure_away(partition, key, self.surroundings.buckets)
+        {
+            self.take_requests_for_done(key);
         }
         self.stir(key);
     }
@@ -93,7 +102,8 @@ impl<P> Shard<P> {
             return;
         };
         let bucket = lane.away.as_ref().map_or(0, |away| away.address.bucket);
-        if let Some(row) = lane.machine.write_row(number, bucket, now) {
+        if let Some(mut row) = lane.machine.write_row(number, bucket, now) {
+            tell(&mut row, lane, &self.targets, &row_key.scope.topic);
             let order = Order::Row(row_key, Some(Box::new(row)));
             self.out.push_back(Out::Produce(ticket(key, number), order));
         }
@@ -307,14 +317,14 @@ pub(super) fn opening(
     })
 }
 
-/// Gives a lane that is not live its address.
-pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) {
+/// Gives a lane that is not live its address. Says whether it had none.
+pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
     let (source, topic_id) = (partition.id.clone(), partition.topic_id);
     let Some(lane) = partition.lane_mut(key) else {
-        return;
+        return false;
     };
     if lane.away.is_some() || lane.machine.is_live() {
-        return;
+        return false;
     }
     lane.away = Some(Box::new(Away {
         address: Arc::new(LaneAddress {
@@ -324,7 +334,9 @@ pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32)
             bucket: bucket(lane.uid, buckets),
         }),
         drain: None,
+        orphan: None,
     }));
+    true
 }
 
 /// What a lane is called. One that is not live keeps its name until it is live again, whatever its

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::ParkReason;
 
-use super::LaneKey;
 use super::machine::Due;
 use super::shard::Shard;
+use super::{Lane, LaneKey};
 use crate::clock;
 use crate::source::ledger::Seq;
 
@@ -87,7 +87,8 @@ impl<P> Shard<P> {
     fn overflow(&mut self, key: LaneKey, now: Instant) {
         let due = Due::At(now, clock::unix_millis());
         if let Some(partition) = self.partitions.get(&key.slot) {
-            tracing::info!(partition = %partition.id, "a lane is slower than its events come: they are parked");
+            let dropped = partition.lane(key).is_some_and(Lane::is_ephemeral);
+            tracing::info!(partition = %partition.id, dropped, "a lane is slower than its events come: they are parked, or dropped when they are ephemeral");
         }
         self.leave(key, ParkReason::Overflow, due, now);
     }

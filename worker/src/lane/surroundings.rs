@@ -19,4 +19,6 @@ pub struct Surroundings {
     pub retention: Duration,
     /// Bytes of records that the worker may hold.
     pub budget_bytes: u64,
+    /// How long a target may be missing before it counts as deleted.
+    pub absence: Duration,
 }

@@ -11,6 +11,7 @@
 mod outlet;
 mod own_topics;
 mod reporter;
+mod roster;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -244,6 +245,7 @@ fn surroundings(
         ends: ends.clone(),
         retention: internal.retry_retention.unwrap_or(Duration::MAX),
         budget_bytes: config.byte_budget as u64,
+        absence: roster::ABSENCE,
     }
 }
 
