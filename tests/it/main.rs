@@ -29,6 +29,7 @@ mod lane_rows;
 mod letting_go;
 mod lost_requests;
 mod memory;
+mod ownership;
 mod parking;
 mod parking_orders;
 mod parking_topics;

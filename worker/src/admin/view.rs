@@ -92,6 +92,7 @@ pub(super) struct CountersView {
     pub(super) events_dead_lettered: BTreeMap<&'static str, u64>,
     pub(super) events_lost: BTreeMap<&'static str, u64>,
     pub(super) bytes_delivered: u64,
+    pub(super) events_dropped: u64,
     pub(super) mean_duration_ms: Option<f64>,
 }
 
@@ -245,6 +246,7 @@ impl CountersView {
             events_dead_lettered: counters.events_dead_lettered.clone(),
             events_lost: counters.events_lost.clone(),
             bytes_delivered: counters.bytes_delivered,
+            events_dropped: counters.events_dropped,
             mean_duration_ms: mean,
         }
     }

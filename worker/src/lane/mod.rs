@@ -10,14 +10,17 @@
 //! A source partition lives on one shard with all its lanes, so nothing here is locked. `driver` is
 //! the only file that waits; everything else is told what happened and when.
 
+mod absent;
 mod attempts;
 mod drained;
 mod drains;
 pub mod driver;
 pub mod due;
+mod ephemeral;
 mod expiry;
 #[cfg(test)]
 mod explore;
+mod gate;
 pub mod machine;
 mod matching;
 pub mod outlet;
@@ -31,6 +34,7 @@ mod read_back;
 mod recovering;
 mod reporting;
 pub mod request;
+mod requests;
 pub mod shard;
 pub mod stamp;
 pub mod surroundings;
@@ -53,6 +57,8 @@ use crate::router::filter::Filter;
 use crate::source::record::Record;
 use crate::state::recovery::NotLive;
 use crate::transaction::selection::Selection;
+use absent::Orphan;
+use ephemeral::Ephemeral;
 use machine::{Machine, WhyGivenUp};
 use pressure::Mark;
 use queue::Queue;
@@ -90,6 +96,8 @@ pub struct Lane {
     pub machine: Machine<ReadBack>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
+    /// It is new, and waits for a commit: nothing of it is sent or parked.
+    pub gated: bool,
     /// When the shard looks at it again, if it will.
     pub wake: Option<Instant>,
     /// Ends the attempt in flight.
@@ -100,6 +108,8 @@ pub struct Lane {
     pub selection: Selection,
     /// How fast it works through what waits.
     pub mark: Mark,
+    /// Its failures, when its events are dropped and not parked.
+    pub ephemeral: Option<Box<Ephemeral>>,
     /// What it has while it is not live.
     pub away: Option<Box<Away>>,
 }
@@ -121,6 +131,8 @@ pub struct Away {
     pub at_risk: bool,
     /// The reading, and the reason, for which it was last told that events are given up.
     pub told_given_up: Option<(u32, WhyGivenUp)>,
+    /// What the lane lives by when its target is not known here.
+    pub orphan: Option<Box<Orphan>>,
 }
 
 impl Away {
@@ -134,6 +146,7 @@ impl Away {
             count: None,
             at_risk: false,
             told_given_up: None,
+            orphan: None,
         }
     }
 }

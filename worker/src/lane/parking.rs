@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
 
+use super::absent::tell;
 use super::machine::{Ages, Due, Opening, Sight, Span, Work, Written};
 use super::outlet::Out;
 use super::partition::Partition;
@@ -31,6 +32,7 @@ impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
         self.mind_age(key, now);
+        self.heed_stop(key, now);
         let ages = self.ages(key, now);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
@@ -79,6 +81,11 @@ impl<P> Shard<P> {
             return;
         };
         let suspended = reason == ParkReason::Suspended;
+        match partition.lane(key) {
+            Some(lane) if lane.gated => return,
+            Some(lane) if lane.is_ephemeral() => return self.drop_behind(key),
+            Some(_) | None => {}
+        }
         if let Some(lane) = partition.lane_mut(key) {
             lane.machine.leave(reason, due, opening);
             lane.machine.suspend(suspended, now, opening.unix);
@@ -92,6 +99,7 @@ impl<P> Shard<P> {
             && ensure_away(partition, key, self.surroundings.buckets)
         {
             self.tell_left(key);
+            self.take_requests_for_done(key);
         }
         self.stir(key);
     }
@@ -108,7 +116,8 @@ impl<P> Shard<P> {
             return;
         };
         let bucket = lane.away.as_ref().map_or(0, |away| away.address.bucket);
-        if let Some(row) = lane.machine.write_row(number, bucket, now) {
+        if let Some(mut row) = lane.machine.write_row(number, bucket, now) {
+            tell(&mut row, lane, &self.targets, &row_key.scope.topic);
             let order = Order::Row(row_key, Some(Box::new(row)));
             self.out.push_back(Out::Produce(ticket(key, number), order));
         }
@@ -351,7 +360,7 @@ pub(super) fn opening(
 }
 
 /// Gives a lane that is not live its address. Says whether it had none.
-fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
+pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
     let (source, topic_id) = (partition.id.clone(), partition.topic_id);
     let Some(lane) = partition.lane_mut(key) else {
         return false;

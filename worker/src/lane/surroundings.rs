@@ -24,6 +24,8 @@ pub struct Surroundings {
     pub budget_bytes: u64,
     /// How many shards share it.
     pub shards: u64,
+    /// How long a target may be missing before it counts as deleted.
+    pub absence: Duration,
 }
 
 impl Surroundings {

@@ -263,11 +263,16 @@ impl<P> Target<P> {
         self.log_transition(self.of.shared.forget(lane, now));
     }
 
+    /// Events were dropped, because they are ephemeral.
+    pub fn dropped(&mut self, events: u64) {
+        self.counters.events_dropped += events;
+    }
+
     /// What this shard counted.
     pub fn report(&self) -> TargetReport {
         TargetReport {
             target: Arc::clone(&self.of.compiled),
-            health: self.of.shared.health(self.of.compiled.suspend),
+            health: self.of.shared.health(self.of.is_suspended()),
             counters: self.counters.clone(),
             pending_events: 0,
             lanes: 0,

@@ -172,6 +172,8 @@ pub struct TargetCounters {
     pub events_lost: BTreeMap<&'static str, u64>,
     /// Body bytes delivered.
     pub bytes_delivered: u64,
+    /// Events of class Ephemeral that were dropped.
+    pub events_dropped: u64,
     /// Attempt durations.
     pub durations: Histogram<17>,
     /// Events per attempt.
@@ -281,6 +283,7 @@ impl TargetCounters {
         self.bytes_delivered += other.bytes_delivered;
         self.events_parked += other.events_parked;
         self.events_drained += other.events_drained;
+        self.events_dropped += other.events_dropped;
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
             *mine += theirs;
         }

@@ -11,6 +11,7 @@
 mod outlet;
 mod own_topics;
 mod reporter;
+mod roster;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -254,6 +255,7 @@ fn surroundings(
         unix_millis: |_| clock::unix_millis(),
         budget_bytes: config.byte_budget as u64,
         shards: config.shards.get() as u64,
+        absence: roster::ABSENCE,
     }
 }
 

@@ -125,6 +125,8 @@ families! {
         "Parked events that Kafka deleted before they were delivered: retention (at most), source-gone.";
     TARGET_BYTES_DELIVERED = Counter "parcelhook_target_bytes_delivered_total" ["namespace", "target"]
         "Body bytes delivered.";
+    TARGET_EVENTS_DROPPED = Counter "parcelhook_target_events_dropped_total" ["namespace", "target", "class"]
+        "Events that were dropped because they are of a class that is not kept.";
     TARGET_ATTEMPT_DURATION = Histogram "parcelhook_target_attempt_duration_seconds" ["namespace", "target"]
         "Time from the start of an attempt to its outcome.";
     TARGET_TRANSACTION_EVENTS = Histogram "parcelhook_target_transaction_events" ["namespace", "target"]
@@ -264,6 +266,7 @@ mod tests {
             "result",
             "cause",
             "task",
+            "class",
             "mode",
             "own_topic",
         ];

@@ -7,7 +7,9 @@ mod expiry;
 
 use std::time::Instant;
 
-use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason};
+use parcelhook_crds::lane::{
+    Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason, Wants,
+};
 
 use super::drain::{Again, Drain, Drainable, DrainedRun};
 use super::parks::Parks;
@@ -175,7 +177,7 @@ impl<E: Event> Backlog<E> {
 
     /// Whether a successor would not find the lane as it is, and nothing is on its way.
     pub fn owes_row(&self) -> bool {
-        self.row.is_owed()
+        self.row.is_owed() && !self.is_cut()
     }
 
     /// Whether rows, runs or dead letters are on their way.
@@ -362,6 +364,8 @@ impl<E: Event> Backlog<E> {
             parked: self.parked,
             parked_through: self.parked_through,
             last_request: self.last_request.clone(),
+            wants: Wants::Everything,
+            absent_since: None,
         }
     }
 
@@ -658,6 +662,35 @@ impl<E: Event> Backlog<E> {
     }
 
     // What people and configuration ask for.
+
+    /// What the row says beside the machine's own state has changed.
+    pub(super) fn changed(&mut self) {
+        self.row.changed(Lacks::State);
+    }
+
+    /// The lane has stopped and a person gives up what is up to `offset`, which cannot be beyond what is
+    /// parked. Returns how far it went; none in a lane that has not stopped.
+    pub(super) fn skip_to(&mut self, offset: i64, due: Due) -> Option<i64> {
+        if !self.has_gap() || self.drain_is_attempting() {
+            return None;
+        }
+        let to = offset.min(self.parked_through.unwrap_or(offset));
+        self.passed(to);
+        self.stop_draining();
+        self.due = due;
+        Some(to)
+    }
+
+    fn drain_is_attempting(&self) -> bool {
+        matches!(&self.phase, Phase::Draining(drain) if drain.is_attempting())
+    }
+
+    /// Nothing of the lane is wanted any more: only its tombstone is left to write.
+    pub(super) fn end(&mut self) {
+        if !self.is_cut() {
+            self.phase = Phase::CuttingOver { tombstone: None };
+        }
+    }
 
     pub(super) fn hurry(&mut self, now: Instant, unix: i64) {
         if !self.is_cut() && !self.suspended && !self.due.has_come(now) {

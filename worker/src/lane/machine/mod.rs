@@ -473,6 +473,35 @@ impl<E: Event> Machine<E> {
         }
     }
 
+    /// What the row says beside the machine's own state has changed: it is written again.
+    pub fn row_changed(&mut self) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.changed();
+        }
+    }
+
+    /// A lane that has stopped goes on behind `offset`, at once. Returns how far it went; none when it
+    /// has not stopped.
+    pub fn skip_to(&mut self, offset: i64, now: Instant, unix: i64) -> Option<i64> {
+        self.backlog.as_mut()?.skip_to(offset, Due::At(now, unix))
+    }
+
+    /// The row says from now on which requests the lane has acted on.
+    pub fn remember(&mut self, requests: String) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.last_request = Some(requests);
+            backlog.changed();
+        }
+    }
+
+    /// The lane ends, whatever is parked: its tombstone is written, and nothing else.
+    pub fn end(&mut self) {
+        self.aborted();
+        if let Some(backlog) = &mut self.backlog {
+            backlog.end();
+        }
+    }
+
     /// The body of a transaction would not be the same any more: what was attempted is formed anew.
     pub fn dissolve(&mut self) {
         if let Some(backlog) = &mut self.backlog {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use parcelhook_crds::lane::{LaneRow, RowKey, Terminator};
+use parcelhook_crds::lane::{Epoch, LaneRow, RowKey, Terminator};
 
 use super::super::outlet::Out;
 use super::super::shard::Shard;
@@ -64,7 +64,8 @@ impl Topics {
                     let told = self.rows_of(slot, &place);
                     shard.told(told, now);
                 }
-                Out::Ask(Ask::Sweep { .. } | Ask::Forget { .. }) => {}
+                Out::Ask(Ask::Sweep { place, epoch, .. }) => self.sweep(&place, epoch),
+                Out::Ask(Ask::Forget { .. }) => {}
                 Out::Hint(uid) => self.hints.push(uid),
             }
         }
@@ -72,6 +73,15 @@ impl Topics {
             happened = true;
         }
         happened | self.serve(shard, now)
+    }
+
+    /// Takes away what earlier owners of the partition have written.
+    fn sweep(&mut self, place: &RowPlace, epoch: Epoch) {
+        let stays = |key: &RowKey| {
+            key.scope.partition != place.source.partition || key.scope.epoch == epoch
+        };
+        self.rows.retain(|key, _| stays(key));
+        self.terminators.retain(|key, _| stays(key));
     }
 
     /// What a new owner is told: here every row of the partition counts.
@@ -227,6 +237,12 @@ impl Topics {
             shard.read(read, now);
         }
         happened
+    }
+
+    /// Whoever read is gone.
+    pub(super) fn forget_readers(&mut self) {
+        self.readers.clear();
+        self.orders.clear();
     }
 
     /// Lanes that read now.

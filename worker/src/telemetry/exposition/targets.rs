@@ -115,6 +115,11 @@ pub(super) fn counters(out: &mut Exposition, targets: &Targets) -> fmt::Result {
             samples.counter(&[namespace, name], read(target))?;
         }
     }
+    let mut samples = out.family(&metrics::TARGET_EVENTS_DROPPED)?;
+    for ((namespace, name), target) in targets {
+        let dropped = target.counters.events_dropped;
+        samples.counter(&[namespace, name, "ephemeral"], dropped)?;
+    }
     let mut samples = out.family(&metrics::TARGET_ATTEMPTS)?;
     for ((namespace, name), target) in targets {
         for (outcome, count) in OUTCOME_LABELS.iter().zip(target.counters.outcomes) {
