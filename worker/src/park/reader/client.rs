@@ -26,7 +26,7 @@ use crate::clock;
 use crate::source::{Journal, cached_log_end};
 
 /// Properties of the reader's consumer, whatever is configured for the worker's clients.
-const OWNED: [(&str, &str); 16] = [
+const OWNED: [(&str, &str); 17] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     // A place that the log does not have is told, never left in silence.
@@ -51,6 +51,8 @@ const OWNED: [(&str, &str); 16] = [
     ("queued.max.messages.kbytes", "2048"),
     ("queued.min.messages", "5000"),
     ("topic.metadata.refresh.interval.ms", "10000"),
+    // Lanes wait for a broker that comes back; the default is ten seconds.
+    ("reconnect.backoff.max.ms", "2000"),
 ];
 
 /// Passes librdkafka's lines and errors to our log.
