@@ -202,13 +202,7 @@ impl<P> Shard<P> {
         }
     }
 
-    fn was_written(
-        &mut self,
-        key: LaneKey,
-        written: Option<Written>,
-        offset: i64,
-        now: Instant,
-    ) {
+    fn was_written(&mut self, key: LaneKey, written: Option<Written>, offset: i64, now: Instant) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -232,9 +226,10 @@ impl<P> Shard<P> {
             (Some(Written::Tombstone), _) => {
                 failpoint::reached(Failpoint::CutoverAfterTombstone);
                 let away = lane.away.take();
-                if let (Some(target), Some(count)) =
-                    (self.targets.get(&lane.uid), away.and_then(|away| away.count))
-                {
+                if let (Some(target), Some(count)) = (
+                    self.targets.get(&lane.uid),
+                    away.and_then(|away| away.count),
+                ) {
                     target.lane_recovered(&id, count.ended(now, clock::unix_millis()));
                 }
             }

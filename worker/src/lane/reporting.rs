@@ -49,7 +49,9 @@ impl<P> Shard<P> {
             return;
         };
         let id = partition.id.clone();
-        let waiting = partition.lane(key).map_or(0, |lane| partition.waiting(lane));
+        let waiting = partition
+            .lane(key)
+            .map_or(0, |lane| partition.waiting(lane));
         let Some(lane) = partition.lane_mut(key) else {
             return;
         };

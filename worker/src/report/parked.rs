@@ -181,7 +181,10 @@ mod tests {
         }
         parked.add(lane(100, LaneMode::Stopped, 0, 1), None);
         parked.add(lane(101, LaneMode::Draining, 90, 1), None);
-        assert_eq!((parked.events, parked.not_live(), parked.stopped()), (102, 102, 1));
+        assert_eq!(
+            (parked.events, parked.not_live(), parked.stopped()),
+            (102, 102, 1)
+        );
         assert_eq!((parked.attempts, parked.oldest_at), (90, Some(0)));
         assert_eq!(parked.worst.len(), WORST_LANES);
         let first: Vec<i32> = parked.worst[..3]

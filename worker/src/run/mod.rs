@@ -38,8 +38,8 @@ use crate::state::tail::{self, TailConfig};
 use crate::targets::{Directory, OpenError, Place, Snapshot, compile::Rules};
 
 use outlet::ShardOutlet;
-use reporter::{LateReporter, OwnTopics};
 pub use reporter::Reporter;
+use reporter::{LateReporter, OwnTopics};
 use supervisor::Supervisor;
 
 /// Orders that a shard may have open with the producer.

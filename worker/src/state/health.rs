@@ -95,7 +95,11 @@ impl Fold {
         failure: LaneFailure,
         now: Instant,
     ) -> Option<Transition> {
-        if self.last_failure.as_ref().is_none_or(|last| last.at <= failure.shown.at) {
+        if self
+            .last_failure
+            .as_ref()
+            .is_none_or(|last| last.at <= failure.shown.at)
+        {
             self.last_failure = Some(failure.shown.clone());
         }
         let mut at = failure.shown.at;

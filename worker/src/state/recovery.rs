@@ -171,6 +171,10 @@ mod tests {
         drop(moved);
         assert_eq!(shared.last_recovery(), None);
         let next = NotLive::new(&shared).ended(now, 9);
-        assert_eq!(next.target, Some(recovered(9, 0, 0)), "nothing of the one before");
+        assert_eq!(
+            next.target,
+            Some(recovered(9, 0, 0)),
+            "nothing of the one before"
+        );
     }
 }

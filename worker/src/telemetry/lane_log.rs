@@ -178,7 +178,10 @@ mod tests {
         }
         assert!(!text.contains("secret"), "{text}");
         let text = said(|target| left(target, left_live(9)));
-        assert!(text.contains("taken over") && text.contains("parked=9"), "{text}");
+        assert!(
+            text.contains("taken over") && text.contains("parked=9"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -208,6 +211,9 @@ mod tests {
             ..again
         };
         let text = said(|target| live_again(target, &lane(), not_last));
-        assert!(text.contains("lanes_left=3") && !text.contains("target has"), "{text}");
+        assert!(
+            text.contains("lanes_left=3") && !text.contains("target has"),
+            "{text}"
+        );
     }
 }

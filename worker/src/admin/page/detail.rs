@@ -126,7 +126,14 @@ impl Detail<'_> {
         }
         writeln!(f, "the worst {shown} of {not_live}:</p>")?;
         let columns = [
-            "LANE", "MODE", "REASON", "PARKED", "ATTEMPTS", "NEXT ATTEMPT", "SINCE", "LAST FAILURE",
+            "LANE",
+            "MODE",
+            "REASON",
+            "PARKED",
+            "ATTEMPTS",
+            "NEXT ATTEMPT",
+            "SINCE",
+            "LAST FAILURE",
         ];
         table(f, &columns, &view.worst_lanes, |f, lane: &LaneView| {
             cell(f, format_args!("{}/{}", lane.topic, lane.partition))?;
@@ -139,7 +146,9 @@ impl Detail<'_> {
             let failure = lane.last_failure.as_ref();
             let status = failure.and_then(|failure| failure.status);
             match (failure, status) {
-                (Some(failure), Some(status)) => cell(f, format_args!("{} {status}", failure.reason)),
+                (Some(failure), Some(status)) => {
+                    cell(f, format_args!("{} {status}", failure.reason))
+                }
                 (failure, _) => cell(f, Maybe(failure.map(|failure| &failure.reason))),
             }
         })

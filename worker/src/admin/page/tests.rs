@@ -89,6 +89,13 @@ fn a_lane_that_stopped_is_an_alarm() {
     let billing = report.targets.values_mut().next_back().unwrap();
     billing.parked.lanes[LaneMode::Stopped as usize] = 2;
     let view = WorkerView::new(&report, fixture::NOW);
-    let index = Index { view: &view, now: fixture::NOW }.to_string();
-    assert!(index.contains("2 lanes of shop/billing have stopped"), "{index}");
+    let index = Index {
+        view: &view,
+        now: fixture::NOW,
+    }
+    .to_string();
+    assert!(
+        index.contains("2 lanes of shop/billing have stopped"),
+        "{index}"
+    );
 }

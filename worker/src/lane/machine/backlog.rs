@@ -216,7 +216,9 @@ impl<E: Event> Backlog<E> {
     pub fn next_attempt(&self) -> Option<i64> {
         match (&self.phase, self.due) {
             (Phase::Parking, Due::At(_, unix)) => Some(unix),
-            (Phase::Parking, Due::Never) | (Phase::Draining(_) | Phase::CuttingOver { .. }, _) => None,
+            (Phase::Parking, Due::Never) | (Phase::Draining(_) | Phase::CuttingOver { .. }, _) => {
+                None
+            }
         }
     }
 

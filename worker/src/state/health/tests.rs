@@ -110,7 +110,10 @@ fn a_lane_that_was_taken_over_goes_on_counting_and_keeps_its_time() {
         since: -500,
         ..failure(false)
     };
-    assert_eq!(state(fold.failed(&lane(0), inherited, now)), Some(State::Down));
+    assert_eq!(
+        state(fold.failed(&lane(0), inherited, now)),
+        Some(State::Down)
+    );
     assert_eq!(fold.health(false).since, Some(-500));
     let _ = fold.succeeded(&lane(1), now + Duration::from_secs(1), 0);
     assert_eq!(fold.health(false).reason, HEAD_FAILING);
@@ -148,7 +151,11 @@ fn step() -> impl Strategy<Value = (i32, Step, u64)> {
         1 => Just(Step::Forgotten),
         1 => Just(Step::Looked),
     ];
-    (0..4_i32, kind, prop_oneof![1..2_000_u64, 20_000..70_000_u64])
+    (
+        0..4_i32,
+        kind,
+        prop_oneof![1..2_000_u64, 20_000..70_000_u64],
+    )
 }
 
 /// What the history of one lane says: its failures since it was last delivered or forgotten.
@@ -159,7 +166,9 @@ struct Told {
 
 impl Told {
     fn says_down(&self, success: Option<Instant>, now: Instant, threshold: usize) -> bool {
-        let (Some((first, _)), Some((last, throttled))) = (self.failures.first(), self.failures.last()) else {
+        let (Some((first, _)), Some((last, throttled))) =
+            (self.failures.first(), self.failures.last())
+        else {
             return false;
         };
         let briefly = *throttled && now - *first < Duration::from_secs(60);
