@@ -470,6 +470,7 @@ impl<E: Event> Backlog<E> {
         if counted {
             self.parked += u64::from(events);
             self.parked_through = Some(last);
+            self.row.changed(Lacks::Count);
         }
         self.oldest_parked_at.get_or_insert(unix);
         events
