@@ -187,8 +187,8 @@ async fn ephemeral_events_are_dropped_and_counted_while_persistent_ones_of_the_t
     scene.kafka.produce(&fleeting, events).await?;
     scene.all_committed().await?;
     shows(&worker, "both", "/counters/eventsDropped", 30).await?;
-    let committed = scene.kafka.committed(&scene.group(), &fleeting);
-    assert_eq!(committed.await?.into_values().flatten().sum::<i64>(), 30);
+    let committed = scene.kafka.committed(&scene.group(), &fleeting).await?;
+    assert_eq!(committed.into_values().flatten().sum::<i64>(), 30);
     receiver.answer(Answer::ok());
     let expected = scene.expected();
     eventually("all persistent events", SOON, async || {
