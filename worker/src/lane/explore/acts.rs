@@ -23,8 +23,16 @@ impl Session {
     /// How much is on its way that the broker does not have.
     pub(super) fn not_landed(&self, topic: Topic) -> usize {
         match topic {
-            Topic::Retry => self.retry.iter().filter(|sent| sent.landed.is_none()).count(),
-            Topic::Lanes => self.lanes.iter().filter(|sent| sent.landed.is_none()).count(),
+            Topic::Retry => self
+                .retry
+                .iter()
+                .filter(|sent| sent.landed.is_none())
+                .count(),
+            Topic::Lanes => self
+                .lanes
+                .iter()
+                .filter(|sent| sent.landed.is_none())
+                .count(),
         }
     }
 

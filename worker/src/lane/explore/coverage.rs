@@ -80,18 +80,38 @@ impl Coverage {
             Step::LateWrite(_) => return self.count(Sometimes::LateWrite, true),
             Step::TakeOver { .. } | Step::Crash { .. } | Step::LateRequest => return,
         };
-        let (Some(old), Some(new)) = (before.sessions.get(number), after.sessions.get(number)) else {
+        let (Some(old), Some(new)) = (before.sessions.get(number), after.sessions.get(number))
+        else {
             return;
         };
-        let gap = |session: &Session| session.machine.backlog().is_some_and(|backlog| backlog.has_gap());
+        let gap = |session: &Session| {
+            session
+                .machine
+                .backlog()
+                .is_some_and(|backlog| backlog.has_gap())
+        };
         self.count(Sometimes::GapRemembered, !gap(old) && gap(new));
-        self.count(Sometimes::GapFilled, act == Act::Scan && gap(old) && !gap(new));
-        let cut = |session: &Session| session.machine.backlog().is_some_and(|backlog| backlog.is_cut());
+        self.count(
+            Sometimes::GapFilled,
+            act == Act::Scan && gap(old) && !gap(new),
+        );
+        let cut = |session: &Session| {
+            session
+                .machine
+                .backlog()
+                .is_some_and(|backlog| backlog.is_cut())
+        };
         let holds = new.frontier < new.position;
         self.count(Sometimes::CutOverHolds, !cut(old) && cut(new) && holds);
         self.count(Sometimes::CutOverReopened, cut(old) && act == Act::Full);
-        self.count(Sometimes::RowRefused, matches!(act, Act::Refused(Topic::Lanes, _)));
-        self.count(Sometimes::EpochReplaced, act == Act::ProducerReplaced && old.own.is_some() && new.own.is_none());
+        self.count(
+            Sometimes::RowRefused,
+            matches!(act, Act::Refused(Topic::Lanes, _)),
+        );
+        self.count(
+            Sometimes::EpochReplaced,
+            act == Act::ProducerReplaced && old.own.is_some() && new.own.is_none(),
+        );
         self.look_at_attempt(old, act);
         let taken = !old.may_act() && new.may_act();
         self.count(Sometimes::TakenOverWithRow, taken && !new.machine.is_live());
@@ -104,11 +124,26 @@ impl Coverage {
     fn look_at_attempt(&mut self, old: &Session, act: Act) {
         let parks = !old.machine.is_live();
         let insured = parks && matches!(old.machine.live().phase(), Phase::Attempting(_));
-        self.count(Sometimes::InsuranceDelivered, insured && act == Act::Delivered);
-        self.count(Sometimes::InsuranceFailed, insured && matches!(act, Act::Failed { .. }));
-        let inherited = old.machine.backlog().is_some_and(|backlog| Some(backlog.incarnation.epoch) != old.own.map(|own| own.epoch));
-        let again = old.machine.drainable().is_some_and(|drainable| drainable.again.is_some());
-        self.count(Sometimes::AttemptedBySuccessor, parks && inherited && again && act == Act::Launch);
+        self.count(
+            Sometimes::InsuranceDelivered,
+            insured && act == Act::Delivered,
+        );
+        self.count(
+            Sometimes::InsuranceFailed,
+            insured && matches!(act, Act::Failed { .. }),
+        );
+        let inherited = old
+            .machine
+            .backlog()
+            .is_some_and(|backlog| Some(backlog.incarnation.epoch) != old.own.map(|own| own.epoch));
+        let again = old
+            .machine
+            .drainable()
+            .is_some_and(|drainable| drainable.again.is_some());
+        self.count(
+            Sometimes::AttemptedBySuccessor,
+            parks && inherited && again && act == Act::Launch,
+        );
     }
 
     fn look_at_park(&mut self, before: &World, number: usize, act: Act) {
@@ -116,13 +151,29 @@ impl Coverage {
             return;
         }
         let old = &before.sessions[number];
-        let Some(run) = old.retry.iter().find(|sent| sent.landed.is_none()).map(|sent| &sent.what) else {
+        let Some(run) = old
+            .retry
+            .iter()
+            .find(|sent| sent.landed.is_none())
+            .map(|sent| &sent.what)
+        else {
             return;
         };
-        let owner = before.owner().machine.backlog().map(|backlog| backlog.incarnation);
+        let owner = before
+            .owner()
+            .machine
+            .backlog()
+            .map(|backlog| backlog.incarnation);
         let is_zombie = number + 1 < before.sessions.len();
-        self.count(Sometimes::ZombieParksInherited, is_zombie && owner == Some(run.incarnation));
-        let again = before.outside.bucket.iter().any(|other| other.last >= run.last);
+        self.count(
+            Sometimes::ZombieParksInherited,
+            is_zombie && owner == Some(run.incarnation),
+        );
+        let again = before
+            .outside
+            .bucket
+            .iter()
+            .any(|other| other.last >= run.last);
         self.count(Sometimes::ParkedAgain, again);
     }
 
@@ -134,7 +185,10 @@ impl Coverage {
             let other = run.incarnation != backlog.incarnation;
             self.count(Sometimes::IncarnationSkipped, other);
             let through = backlog.delivered_through;
-            self.count(Sometimes::StraddlingRunCut, !other && run.first <= through && through < run.last);
+            self.count(
+                Sometimes::StraddlingRunCut,
+                !other && run.first <= through && through < run.last,
+            );
         }
     }
 }

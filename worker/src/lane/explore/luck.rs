@@ -67,7 +67,8 @@ impl Bounds {
         let mut words = text.split_whitespace();
         while let Some(name) = words.next() {
             let number = words.next().and_then(|number| number.parse().ok());
-            let number: u32 = number.unwrap_or_else(|| panic!("`{name}` has no number in `{text}`"));
+            let number: u32 =
+                number.unwrap_or_else(|| panic!("`{name}` has no number in `{text}`"));
             bounds.set(name, number);
         }
         bounds

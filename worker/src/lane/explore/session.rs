@@ -157,7 +157,6 @@ impl Session {
 
     /// Performs what the machine asks for, until it asks for nothing but an attempt.
     pub(super) fn drive(&mut self, now: Instant) {
-        self.settle();
         while self.may_act()
             && let Some(work) = self.machine.work(now, self.sight())
         {
@@ -193,8 +192,8 @@ impl Session {
         }
     }
 
-    /// Events that are parked for good leave the queue.
-    fn settle(&mut self) {
+    /// Events that are parked for good leave the queue. Asked where the shard asks.
+    pub(super) fn settle(&mut self) {
         let terminated = self.own.is_some_and(|own| own.is_terminated());
         self.frontier += i64::from(self.machine.settle(terminated, 0));
         self.full &= self.frontier < self.position;

@@ -144,7 +144,8 @@ fn everything_that_should_be_reached_is_asked_for_somewhere() {
 #[test]
 #[ignore = "as large as it is asked for"]
 fn as_asked() {
-    let asked = std::env::var("PARCELHOOK_EXPLORE").expect("PARCELHOOK_EXPLORE says what to explore");
+    let asked =
+        std::env::var("PARCELHOOK_EXPLORE").expect("PARCELHOOK_EXPLORE says what to explore");
     for bounds in asked.split(',') {
         let found = explore(Variant::Sound, bounds);
         eprintln!("  reached {:?}", found.coverage);
@@ -157,9 +158,18 @@ fn each_rule_that_is_left_out_is_noticed() {
     for (variant, bounds) in [
         (Variant::Machine(SettlesBeforeRow), "failures 1"),
         (Variant::Machine(ForgetsOwnParks), "failures 1"),
-        (Variant::Machine(ForgetsPredecessorsParks), "owners 1 failures 1"),
-        (Variant::Machine(TakesAnyIncarnation), "owners 1 failures 2 twitches 1"),
-        (Variant::Machine(TakesWithoutPredecessor), "failures 1 refusals 1"),
+        (
+            Variant::Machine(ForgetsPredecessorsParks),
+            "owners 1 failures 1",
+        ),
+        (
+            Variant::Machine(TakesAnyIncarnation),
+            "owners 1 failures 2 twitches 1",
+        ),
+        (
+            Variant::Machine(TakesWithoutPredecessor),
+            "failures 1 refusals 1",
+        ),
         (Variant::Machine(RewindsNothing), "failures 1 refusals 1"),
         (Variant::Machine(OpensTwice), "leaves 1 failures 1"),
         (Variant::Machine(PassesWhatIsSent), "failures 2"),
@@ -183,7 +193,11 @@ fn holds(case: &Case) {
     assert!(found.wrong.is_none(), "{}", tell(found.wrong.as_ref()));
     for what in case.reaches {
         let times = found.coverage.0.get(what);
-        assert!(times.is_some(), "{what:?} is never reached: {:?}", found.coverage);
+        assert!(
+            times.is_some(),
+            "{what:?} is never reached: {:?}",
+            found.coverage
+        );
     }
 }
 

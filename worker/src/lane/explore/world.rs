@@ -183,7 +183,11 @@ impl World {
         match step {
             Step::TakeOver { forget } => world.take_over(forget),
             Step::Crash { retry, lanes } => world.crash(retry, lanes),
-            Step::LateRequest => late.request.take().into_iter().for_each(|span| outside.arrive(span)),
+            Step::LateRequest => late
+                .request
+                .take()
+                .into_iter()
+                .for_each(|span| outside.arrive(span)),
             Step::LateWrite(Topic::Retry) => {
                 let run = late.retry.pop_front();
                 run.into_iter().for_each(|run| {
@@ -242,7 +246,12 @@ impl World {
     fn act(&mut self, number: usize, act: Act, bounds: &Bounds) {
         let is_owner = number + 1 == self.sessions.len();
         spend(&mut self.luck, act, is_owner);
-        let Self { outside, sessions, late, .. } = self;
+        let Self {
+            outside,
+            sessions,
+            late,
+            ..
+        } = self;
         let session = Rc::make_mut(&mut sessions[number]);
         match act {
             Act::Told => session.told(outside, is_owner),
@@ -290,7 +299,10 @@ impl World {
 /// Whether something comes into the bucket.
 fn fills_bucket(act: Act) -> bool {
     use Topic::Retry;
-    matches!(act, Act::Lands(Retry) | Act::LandsSilently(Retry) | Act::Refused(Retry, true))
+    matches!(
+        act,
+        Act::Lands(Retry) | Act::LandsSilently(Retry) | Act::Refused(Retry, true)
+    )
 }
 
 /// Everything on its way is refused; what the broker does not have may arrive all the same.
@@ -300,7 +312,9 @@ fn replace_producer(session: &mut Session, late: &mut Late, outside: &mut Outsid
     // Their numbers are not free before all of them are reported.
     let numbers = retry.iter().map(|sent| sent.number);
     let numbers = numbers.chain(lanes.iter().map(|sent| sent.number));
-    session.unsettled.extend(numbers.map(|number| (number, i64::MAX)));
+    session
+        .unsettled
+        .extend(numbers.map(|number| (number, i64::MAX)));
     for sent in &retry {
         session.produced(sent, Err(Refused::ProducerReplaced), outside);
     }

@@ -20,6 +20,8 @@ mod drain;
 mod live;
 mod parks;
 mod row;
+#[cfg(test)]
+mod tests;
 pub(in crate::lane) mod weak;
 
 use std::time::Instant;
