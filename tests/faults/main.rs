@@ -61,6 +61,9 @@ struct Cli {
     /// Events a second and partition.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..1_000))]
     rate: u32,
+    /// Runs nothing, and judges a run of this seed again by its journal.
+    #[arg(long)]
+    journal: Option<PathBuf>,
     /// Writes all figures to this file.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -74,7 +77,12 @@ fn main() -> ExitCode {
     {
         return parcelhook_worker::command::main();
     }
-    match programme(&Cli::parse()) {
+    let cli = Cli::parse();
+    let kept = match &cli.journal {
+        Some(journal) => again(cli.seed, journal),
+        None => programme(&cli),
+    };
+    match kept {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
@@ -108,6 +116,24 @@ fn programme(cli: &Cli) -> Result<bool> {
         );
     }
     Ok(report.kept())
+}
+
+/// Prints what the judge finds in a journal. Returns whether every promise was kept.
+fn again(seed: u64, journal: &Path) -> Result<bool> {
+    let judge = witness::judge_again(source::Source::new(seed), journal)?;
+    let violations = judge.verdict().violations();
+    let mut out = std::io::stdout();
+    for violation in violations {
+        let (at, name) = (violation.at_ms, violation.invariant.name());
+        writeln!(out, "VIOLATED {name} at {at} ms: {}", violation.what)?;
+    }
+    writeln!(
+        out,
+        "{:#?}\nrepeated: {:#?}",
+        judge.counts(),
+        judge.causes()
+    )?;
+    Ok(violations.is_empty())
 }
 
 /// Puts the directory of this run where later runs do not sweep it away.

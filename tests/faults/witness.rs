@@ -6,7 +6,7 @@
 
 use std::{
     fs::File,
-    io::{BufWriter, Write as _},
+    io::{BufRead as _, BufReader, BufWriter, Write as _},
     path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use parcelhook_env::clock;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     judge::{Invariant, Judge, Seen},
@@ -37,10 +37,28 @@ struct Book {
 }
 
 /// A line of the journal.
-#[derive(Serialize)]
-struct Line<'a> {
+#[derive(Debug, Serialize, Deserialize)]
+struct Line<S> {
+    /// Milliseconds since the run began.
     ms: u64,
-    seen: &'a Seen,
+    seen: S,
+}
+
+/// Judges a run again by its journal.
+///
+/// # Errors
+/// When the journal cannot be read.
+pub(crate) fn judge_again(source: Source, journal: &Path) -> Result<Judge> {
+    let mut judge = Judge::new(source);
+    let mut last_ms = 0;
+    let file = File::open(journal).with_context(|| format!("open {}", journal.display()))?;
+    for line in BufReader::new(file).lines() {
+        let line: Line<Seen> = serde_json::from_str(&line.context("read the journal")?)?;
+        judge.see(line.ms, &line.seen);
+        last_ms = line.ms;
+    }
+    judge.close(last_ms);
+    Ok(judge)
 }
 
 impl Witness {
@@ -108,7 +126,7 @@ impl Witness {
     }
 }
 
-fn write(journal: &mut BufWriter<File>, line: &Line<'_>) -> std::io::Result<()> {
+fn write(journal: &mut BufWriter<File>, line: &Line<&Seen>) -> std::io::Result<()> {
     serde_json::to_writer(&mut *journal, line)?;
     journal.write_all(b"\n")
 }

@@ -15,6 +15,9 @@ const KAFKA_RECOVERS_MS: u64 = 15_000;
 /// How long after it goes on a frozen worker may act on what it believed before.
 const WAKES_UP_MS: u64 = 15_000;
 
+/// How long after a member has come or gone partitions may still move.
+const GROUP_SETTLES_MS: u64 = 10_000;
+
 /// An answer that took longer may have come too late for the worker.
 const PROMPT_MS: u64 = 1_000;
 
@@ -81,6 +84,8 @@ struct WorkerStory {
 pub(crate) struct Disturbances {
     workers: HashMap<WorkerNumber, WorkerStory>,
     kafka: Vec<(u64, Option<u64>)>,
+    /// When workers came or went.
+    members_ms: Vec<u64>,
     counts: BTreeMap<Cause, u64>,
 }
 
@@ -94,6 +99,7 @@ impl Disturbances {
             WorkerChange::Thawed => close(&mut story.frozen, at_ms),
             WorkerChange::Started | WorkerChange::Terminated => {}
         }
+        self.members_ms.push(at_ms);
     }
 
     /// Brokers begin or cease to be disturbed.
@@ -122,6 +128,17 @@ impl Disturbances {
         story.is_some_and(|story| meets(&story.frozen, from_ms, to_ms, WAKES_UP_MS))
     }
 
+    /// A partition may also have gone to a worker that sent nothing, and come back. Then nobody saw
+    /// how far it could be committed, only that the group changed.
+    fn was_held_back(&self, earlier: &Taken, again: &Repetition) -> bool {
+        if earlier.worker != again.worker {
+            return again.held_back;
+        }
+        let mut latest_first = self.members_ms.iter().rev();
+        let last = latest_first.find(|changed| **changed <= again.at_ms);
+        last.is_some_and(|changed| changed + GROUP_SETTLES_MS >= earlier.at_ms)
+    }
+
     fn cause(&self, earlier: &Taken, again: &Repetition) -> Cause {
         let between = earlier.at_ms..=again.at_ms;
         let killed = self
@@ -142,7 +159,7 @@ impl Disturbances {
         };
         if again.next_attempt || at_ms - earlier.at_ms >= PROMPT_MS {
             Cause::Late
-        } else if again.held_back && earlier.worker != again.worker {
+        } else if self.was_held_back(earlier, again) {
             Cause::HeldBack
         } else if meets(
             &self.kafka,

@@ -1,7 +1,7 @@
 //! The judge: a pure fold over all that was seen in a run, which finds every broken promise.
 //!
 //! It owns what has to be known of each lane, and nothing that grows with the run except the list of
-//! disturbances. What it is fed is also written to the journal, so a run can be judged again.
+//! disturbances. What it is fed is also written to the journal, so a run can be judged again (`--journal`).
 //!
 //! A receiver *processes* the events of a request or does not, and *accepts* them when it answers
 //! with a 2xx. A worker may go on to the next events only when it has that 2xx, so order is asked of

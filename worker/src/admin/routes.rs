@@ -106,6 +106,7 @@ async fn readyz<R: Reporter>(sources: Shared<R>) -> (StatusCode, String) {
 
 async fn metrics<R: Reporter>(sources: Shared<R>) -> Result<Response, Problem> {
     let gathered = Gathered {
+        now: crate::clock::unix_millis(),
         report: sources.report().await?,
         background: sources.background.totals(),
         process: Process::read(),

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::delivery::{Outcome, Reason};
 use crate::report::{
-    AttemptLine, Failure, Health, State, TargetCounters, TargetReport, WorkerReport,
+    AttemptLine, Failure, Health, Parked, State, TargetCounters, TargetReport, WorkerReport,
 };
 
 use super::table::Row;
@@ -43,6 +43,8 @@ pub(super) fn report_of(namespace: &str, name: &str) -> WorkerReport {
         counters: TargetCounters::default(),
         pending_events: 0,
         lanes: 4,
+        parked: Parked::default(),
+        last_recovery: None,
         last_attempts: VecDeque::new(),
     };
     WorkerReport {

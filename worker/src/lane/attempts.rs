@@ -157,6 +157,10 @@ impl<P> Shard<P> {
         } else {
             failpoint::reached(Failpoint::SuccessBeforeRow);
             had_failed |= lane.machine.drain_delivered();
+            if let Some(count) = lane.away.as_mut().and_then(|away| away.count.as_mut()) {
+                let began = now.checked_sub(attempt.duration).unwrap_or(now);
+                count.drained(sent.events, began);
+            }
             self.follow_drain(key);
         }
         let Some(target) = self.targets.get_mut(&uid) else {
@@ -166,6 +170,7 @@ impl<P> Shard<P> {
             target.delivered(&partition.id, sent, attempt, now);
         }
         if !was_live {
+            target.drained(sent.events);
             let waiting: Vec<LaneKey> = target.recovering.delivered().collect();
             waiting.into_iter().for_each(|lane| self.stir(lane));
         }
@@ -208,10 +213,7 @@ impl<P> Shard<P> {
             Some(_) | None => lane.machine.failed_in_place(failed),
         }
         self.has_left(key);
-        let wake = self.lane_mut(key).and_then(|lane| lane.machine.wake());
-        if let Some(until) = wake {
-            self.wake_at(key, until);
-        }
+        self.wake_when_due(key, now);
     }
 
     /// A target that cannot be used as it is configured: its events wait until it changes.

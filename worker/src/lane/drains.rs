@@ -32,7 +32,7 @@ impl<P> Shard<P> {
             self.wake_at(key, until);
             return false;
         }
-        if !target.recovering.admits(key) {
+        if !target.recovering.admits(key) || !self.drained.admits(key) {
             return false;
         }
         let Some((away, (drain, from, room))) = lane.away.as_mut().zip(lane.machine.begin_drain())
@@ -40,7 +40,9 @@ impl<P> Shard<P> {
             return false;
         };
         target.recovering.began();
+        self.drained.changed(0, room);
         away.drain = Some(drain);
+        away.room = room;
         self.out.push_back(Out::Scan(Scan::Begin {
             key: drain_key(shard, key, drain),
             lane: away.address.clone(),
@@ -53,7 +55,22 @@ impl<P> Shard<P> {
     /// Lets the reader send more.
     pub(super) fn read_more(&mut self, key: LaneKey) {
         let shard = self.surroundings.shard;
-        let more = self.lane_mut(key).and_then(|lane| lane.machine.more());
+        let left = self.drained.left();
+        let Some(lane) = self
+            .partitions
+            .get_mut(&key.slot)
+            .and_then(|partition| partition.lane_mut(key))
+        else {
+            return;
+        };
+        let Some(away) = lane.away.as_mut() else {
+            return;
+        };
+        let most = away.room + left;
+        let more = lane.machine.more(most);
+        let room = lane.machine.backlog().map_or(0, |it| it.room(most));
+        self.drained.changed(away.room, room);
+        away.room = room;
         if let Some((drain, room)) = more {
             let key = drain_key(shard, key, drain);
             self.out.push_back(Out::Scan(Scan::More { key, room }));
@@ -75,17 +92,18 @@ impl<P> Shard<P> {
             return;
         };
         away.drain = reads;
+        let room = std::mem::take(&mut away.room);
         let key = drain_key(shard, key, drain);
         self.out.push_back(Out::Scan(Scan::End { key }));
-        self.drain_is_over(uid);
+        self.drain_is_over(uid, room);
     }
 
-    /// A lane of the target reads no more: another may.
-    pub(super) fn drain_is_over(&mut self, uid: uuid::Uuid) {
-        let Some(target) = self.targets.get_mut(&uid) else {
-            return;
-        };
-        let waiting: Vec<LaneKey> = target.recovering.ended().collect();
+    /// A lane of the target reads no more, and holds nothing of its `room`: others may.
+    pub(super) fn drain_is_over(&mut self, uid: uuid::Uuid, room: usize) {
+        let mut waiting = self.drained.changed(room, 0);
+        if let Some(target) = self.targets.get_mut(&uid) {
+            waiting.extend(target.recovering.ended());
+        }
         for lane in waiting {
             self.stir(lane);
         }
@@ -103,6 +121,7 @@ impl<P> Shard<P> {
                 let runs = runs.into_iter().map(drained).collect();
                 if let Some(lane) = self.lane_mut(lane_key) {
                     lane.machine.drained(key.drain, runs, scanned_to);
+                    self.tell_if_stopped(lane_key);
                     self.stir(lane_key);
                 }
             }

@@ -188,7 +188,7 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
     fn send_orders(&mut self) -> bool {
         while let Some(out) = self.shard.take_order() {
             if let Err(out) = self.outlet.send(out) {
-                self.shard.put_back(out);
+                self.shard.put_back(*out);
                 return false;
             }
         }

@@ -11,6 +11,7 @@
 //! the only file that waits; everything else is told what happened and when.
 
 mod attempts;
+mod drained;
 mod drains;
 pub mod driver;
 pub mod due;
@@ -26,6 +27,7 @@ pub mod partition;
 mod pressure;
 pub mod queue;
 mod recovering;
+mod reporting;
 pub mod request;
 pub mod shard;
 pub mod stamp;
@@ -47,6 +49,7 @@ use uuid::Uuid;
 use crate::park::{LaneAddress, LaneSeat};
 use crate::router::filter::Filter;
 use crate::source::record::Record;
+use crate::state::recovery::NotLive;
 use crate::transaction::selection::Selection;
 use machine::Machine;
 use pressure::Mark;
@@ -105,6 +108,12 @@ pub struct Away {
     pub address: Arc<LaneAddress>,
     /// The reading of the bucket that the reader knows of.
     pub drain: Option<u32>,
+    /// Bytes of parked events that it may hold.
+    pub room: usize,
+    /// Whether it was told that the lane stopped at a gap.
+    pub stopped: bool,
+    /// Counts the lane with its target; none when this worker does not know the target.
+    pub count: Option<NotLive>,
 }
 
 impl LaneKey {

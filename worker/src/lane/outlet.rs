@@ -28,5 +28,5 @@ pub trait Outlet {
     ///
     /// # Errors
     /// The order itself, when there is no room for it now. It is offered again.
-    fn send(&self, out: Out) -> Result<(), Out>;
+    fn send(&self, out: Out) -> Result<(), Box<Out>>;
 }

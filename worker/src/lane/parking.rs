@@ -38,8 +38,9 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let Some(work) = next_work(partition, key, &mut self.unacked, now) else {
-                self.wake_when_due(key);
+            let Some(work) = next_work(partition, key, &mut self.unacked, self.drained.left(), now)
+            else {
+                self.wake_when_due(key, now);
                 return false;
             };
             match work {
@@ -79,8 +80,10 @@ impl<P> Shard<P> {
 
     /// The lane is not live from now on.
     pub(super) fn has_left(&mut self, key: LaneKey) {
-        if let Some(partition) = self.partitions.get_mut(&key.slot) {
-            ensure_away(partition, key, self.surroundings.buckets);
+        if let Some(partition) = self.partitions.get_mut(&key.slot)
+            && ensure_away(partition, key, self.surroundings.buckets)
+        {
+            self.tell_left(key);
         }
         self.stir(key);
     }
@@ -161,12 +164,18 @@ impl<P> Shard<P> {
             self.was_refused(slot, refused, now);
         }
         match lane {
-            Some(seat) => self.lane_produced(LaneKey::at(slot, seat), number, produced.result),
+            Some(seat) => self.lane_produced(LaneKey::at(slot, seat), number, produced.result, now),
             None => self.partition_produced(slot, number, produced.result, now),
         }
     }
 
-    fn lane_produced(&mut self, key: LaneKey, number: u64, result: Result<i64, Refused>) {
+    fn lane_produced(
+        &mut self,
+        key: LaneKey,
+        number: u64,
+        result: Result<i64, Refused>,
+        now: Instant,
+    ) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -176,20 +185,30 @@ impl<P> Shard<P> {
         match result {
             Ok(offset) => {
                 let written = lane.machine.written(number, offset);
-                self.was_written(key, written, offset);
+                self.was_written(key, written, offset, now);
             }
             Err(Refused::TooLarge) => lane.machine.too_large(number),
             Err(Refused::QueueFull | Refused::Failed | Refused::ProducerReplaced) => {
                 lane.machine.refused(number);
             }
         }
-        if let Some(partition) = self.partitions.get_mut(&key.slot) {
-            settle(partition, key);
-        }
+        self.settle(key);
         self.stir(key);
     }
 
-    fn was_written(&mut self, key: LaneKey, written: Option<Written>, offset: i64) {
+    /// Events that are parked for good leave the queue.
+    fn settle(&mut self, key: LaneKey) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        if let Some((uid, events)) = settle(partition, key)
+            && let Some(target) = self.targets.get_mut(&uid)
+        {
+            target.parked(events);
+        }
+    }
+
+    fn was_written(&mut self, key: LaneKey, written: Option<Written>, offset: i64, now: Instant) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -212,9 +231,12 @@ impl<P> Shard<P> {
             }
             (Some(Written::Tombstone), _) => {
                 failpoint::reached(Failpoint::CutoverAfterTombstone);
-                lane.away = None;
-                if let Some(target) = self.targets.get(&lane.uid) {
-                    target.lane_recovered(&id);
+                let away = lane.away.take();
+                if let (Some(target), Some(count)) = (
+                    self.targets.get(&lane.uid),
+                    away.and_then(|away| away.count),
+                ) {
+                    target.lane_recovered(&id, count.ended(now, clock::unix_millis()));
                 }
             }
             (Some(Written::Row), _) => failpoint::reached(Failpoint::RowBeforePark),
@@ -232,10 +254,10 @@ impl<P> Shard<P> {
             .filter(|(_, lane)| !lane.machine.is_live())
             .map(|(key, _)| key)
             .collect();
-        for key in &away {
-            settle(partition, *key);
+        for key in away {
+            self.settle(key);
+            self.stir(key);
         }
-        away.into_iter().for_each(|key| self.stir(key));
     }
 
     /// A write of the partition was refused: nothing more is written for a moment.
@@ -256,9 +278,10 @@ impl<P> Shard<P> {
         }
     }
 
-    fn wake_when_due(&mut self, key: LaneKey) {
+    /// A lane that is due already waits for something else, which stirs it.
+    pub(super) fn wake_when_due(&mut self, key: LaneKey, now: Instant) {
         let wake = self.lane_mut(key).and_then(|lane| lane.machine.wake());
-        if let Some(at) = wake {
+        if let Some(at) = wake.filter(|at| *at > now) {
             self.wake_at(key, at);
         }
     }
@@ -268,6 +291,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
+    room_left: usize,
     now: Instant,
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
@@ -279,21 +303,22 @@ fn next_work(
         waiting: partition.waiting(lane),
         hold_is_full: partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
+        room_most: lane.away.as_ref()?.room + room_left,
         position: partition.position(),
     };
     lane.machine.work(now, sight)
 }
 
-/// Events that are parked for good leave the queue.
-fn settle(partition: &mut Partition, key: LaneKey) {
+/// Events that are parked for good leave the queue. Returns whose and how many.
+fn settle(partition: &mut Partition, key: LaneKey) -> Option<(uuid::Uuid, u32)> {
     let terminated = partition.own.is_some_and(|own| own.is_terminated());
-    let Some(lane) = partition.lane_mut(key) else {
-        return;
-    };
+    let lane = partition.lane_mut(key)?;
+    let uid = lane.uid;
     let events = lane.machine.settle(terminated, clock::unix_millis());
     if events > 0 {
         partition.done(key.index, events);
     }
+    (events > 0).then_some((uid, events))
 }
 
 /// What the lane's machine must know to leave live. None before the partition is owned.
@@ -313,14 +338,14 @@ pub(super) fn opening(
     })
 }
 
-/// Gives a lane that is not live its address.
-pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) {
+/// Gives a lane that is not live its address. Says whether it had none.
+fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
     let (source, topic_id) = (partition.id.clone(), partition.topic_id);
     let Some(lane) = partition.lane_mut(key) else {
-        return;
+        return false;
     };
     if lane.away.is_some() || lane.machine.is_live() {
-        return;
+        return false;
     }
     lane.away = Some(Box::new(Away {
         address: Arc::new(LaneAddress {
@@ -330,7 +355,11 @@ pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32)
             bucket: bucket(lane.uid, buckets),
         }),
         drain: None,
+        room: 0,
+        stopped: false,
+        count: None,
     }));
+    true
 }
 
 /// What a lane is called. One that is not live keeps its name until it is live again, whatever its

@@ -11,8 +11,8 @@ use std::time::Instant;
 
 use futures::future::AbortRegistration;
 use rustc_hash::FxHashMap;
-use uuid::Uuid;
 
+use super::drained::Drained;
 use super::drains;
 use super::due::Due;
 use super::matching::{self, Targets};
@@ -27,7 +27,6 @@ use super::unacked::Unacked;
 use super::{Lane, LaneKey};
 use crate::delivery::{PrepareError, Request};
 use crate::park::Scan;
-use crate::report::TargetReport;
 use crate::source::Assigned;
 use crate::source::record::Record;
 use crate::state::Ask;
@@ -59,6 +58,7 @@ pub struct Shard<P> {
     /// What others are asked to do, oldest first.
     pub(super) out: VecDeque<Out>,
     pub(super) unacked: Unacked,
+    pub(super) drained: Drained,
     due: Due,
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
@@ -75,11 +75,11 @@ impl<P> Shard<P> {
     /// A shard without targets and partitions.
     pub fn new(surroundings: Surroundings) -> Self {
         Self {
-            surroundings,
             targets: FxHashMap::default(),
             partitions: FxHashMap::default(),
             out: VecDeque::new(),
             unacked: Unacked::default(),
+            drained: Drained::new(surroundings.drain_bytes()),
             due: Due::default(),
             restless: VecDeque::new(),
             pace: Pace::default(),
@@ -87,6 +87,7 @@ impl<P> Shard<P> {
             jitter: fastrand::Rng::new(),
             next_look: None,
             next_upkeep: None,
+            surroundings,
         }
     }
 
@@ -194,14 +195,14 @@ impl<P> Shard<P> {
                 if let Some(abort) = &lane.abort {
                     abort.abort();
                 }
-                let Some(target) = self.targets.get_mut(&lane.uid) else {
-                    continue;
-                };
-                target.forget(&partition.id, now);
-                if let Some(drain) = lane.away.as_ref().and_then(|away| away.drain) {
+                if let Some(target) = self.targets.get_mut(&lane.uid) {
+                    target.forget(&partition.id, now);
+                }
+                let Some(away) = &lane.away else { continue };
+                if let Some(drain) = away.drain {
                     let key = drains::drain_key(shard, key, drain);
                     self.out.push_back(Out::Scan(Scan::End { key }));
-                    self.restless.extend(target.recovering.ended());
+                    self.drain_is_over(lane.uid, away.room);
                 }
             }
         }
@@ -237,25 +238,6 @@ impl<P> Shard<P> {
     /// The attempt that began then is over, whatever it came to: another may begin.
     pub fn over(&mut self, began: Instant) {
         self.pace.ended(began);
-    }
-
-    /// What this shard knows of its targets.
-    pub fn report(&self) -> Vec<TargetReport> {
-        let mut reports: FxHashMap<Uuid, TargetReport> = self
-            .targets
-            .iter()
-            .map(|(uid, target)| (*uid, target.report()))
-            .collect();
-        for partition in self.partitions.values() {
-            for (_, lane) in partition.lanes() {
-                if let Some(report) = reports.get_mut(&lane.uid) {
-                    report.lanes += 1;
-                    let parked = lane.machine.backlog().map_or(0, |backlog| backlog.parked);
-                    report.pending_events += partition.waiting(lane) + parked;
-                }
-            }
-        }
-        reports.into_values().collect()
     }
 
     /// Number of partitions.

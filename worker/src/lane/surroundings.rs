@@ -19,4 +19,15 @@ pub struct Surroundings {
     pub retention: Duration,
     /// Bytes of records that the worker may hold.
     pub budget_bytes: u64,
+    /// How many shards share it.
+    pub shards: u64,
+}
+
+impl Surroundings {
+    /// Bytes of parked events that the shard may have read back. They are none of the budget: what is
+    /// parked must not keep what is live from coming.
+    pub fn drain_bytes(&self) -> usize {
+        let share = self.budget_bytes / 2 / self.shards.max(1);
+        usize::try_from(share).unwrap_or(usize::MAX)
+    }
 }

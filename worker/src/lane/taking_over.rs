@@ -167,12 +167,13 @@ impl<P> Shard<P> {
     }
 
     /// Does what is a matter of time: refused writes of take-overs, terminators that tell of an old
-    /// frontier.
+    /// frontier, targets that ask for less and less.
     pub(super) fn keep_up(&mut self, now: Instant) {
         if self.next_upkeep.is_some_and(|due| now < due) {
             return;
         }
         self.next_upkeep = (!self.partitions.is_empty()).then(|| now + UPKEEP_INTERVAL);
+        self.targets.values().for_each(|target| target.look(now));
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {
             self.advance(slot, now, |take_over| take_over.wake(now));
@@ -320,7 +321,11 @@ impl<P> Shard<P> {
                 bucket,
             }),
             drain: None,
+            room: 0,
+            stopped: false,
+            count: None,
         }));
+        self.tell_left(key);
         self.stir(key);
     }
 

@@ -21,18 +21,18 @@ pub(super) struct ShardOutlet {
 }
 
 impl Outlet for ShardOutlet {
-    fn send(&self, out: Out) -> Result<(), Out> {
+    fn send(&self, out: Out) -> Result<(), Box<Out>> {
         match out {
             Out::Produce(ticket, order) => self
                 .producer
                 .carry_out(ticket, self.shard, order)
-                .map_err(|NoRoom(order)| Out::Produce(ticket, *order)),
+                .map_err(|NoRoom(order)| Box::new(Out::Produce(ticket, *order))),
             Out::Scan(scan) => match self.reader.ask(scan) {
                 // A reader that has ended answers nobody; the worker is about to end, too.
                 Ok(()) | Err(NotTaken::Ended) => Ok(()),
-                Err(NotTaken::Full(scan)) => Err(Out::Scan(*scan)),
+                Err(NotTaken::Full(scan)) => Err(Box::new(Out::Scan(*scan))),
             },
-            Out::Ask(ask) => self.tail.ask(ask).map_err(Out::Ask),
+            Out::Ask(ask) => self.tail.ask(ask).map_err(|ask| Box::new(Out::Ask(ask))),
             Out::Hint(uid) => {
                 self.hint(uid);
                 Ok(())

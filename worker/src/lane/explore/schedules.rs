@@ -57,7 +57,7 @@ fn choose(world: &World, bounds: &Bounds, choice: u16) -> Option<Step> {
         Step::TakeOver { .. } | Step::Crash { .. } => false,
         Step::LateRequest | Step::LateWrite(_) => false,
     };
-    if choice % 8 != 0 && steps.iter().any(further) {
+    if !choice.is_multiple_of(8) && steps.iter().any(further) {
         steps.retain(further);
     }
     let index = usize::from(choice / 8) % steps.len().max(1);

@@ -188,6 +188,7 @@ impl Session {
             waiting: (self.position - self.frontier) as u64,
             hold_is_full: self.full,
             may_park: true,
+            room_most: usize::MAX,
             position: self.position,
         }
     }
@@ -263,7 +264,7 @@ impl Session {
     }
 
     fn read_more(&mut self) {
-        if let Some((_, room)) = self.machine.more()
+        if let Some((_, room)) = self.machine.more(usize::MAX)
             && let Some(reading) = &mut self.reading
         {
             reading.room += room;

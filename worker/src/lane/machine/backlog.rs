@@ -157,6 +157,11 @@ impl<E: Event> Backlog<E> {
         matches!(self.phase, Phase::Draining(_))
     }
 
+    /// Whether the lane waits for its next attempt.
+    pub fn is_parking(&self) -> bool {
+        matches!(self.phase, Phase::Parking)
+    }
+
     /// Whether a row of this incarnation is written under the partition's epoch.
     pub fn has_row(&self) -> bool {
         self.row.is_known()
@@ -185,12 +190,45 @@ impl<E: Event> Backlog<E> {
         }
     }
 
+    /// Bytes of parked events that the lane may hold, when all lanes together leave it `most`.
+    pub fn room(&self, most: usize) -> usize {
+        match &self.phase {
+            Phase::Draining(drain) => drain.room(most),
+            Phase::Parking | Phase::CuttingOver { .. } => 0,
+        }
+    }
+
     /// Whether a record was skipped for what it follows, and what it follows never came. Such a lane
     /// does not go live by itself.
     pub fn has_gap(&self) -> bool {
         match &self.phase {
             Phase::Draining(drain) => drain.has_gap(),
             Phase::Parking | Phase::CuttingOver { .. } => false,
+        }
+    }
+
+    /// Whether a gap is left although all that was parked is read: nothing comes that would close it.
+    pub fn is_stopped(&self) -> bool {
+        match &self.phase {
+            Phase::Draining(drain) => {
+                drain.has_gap()
+                    && drain.is_empty()
+                    && !drain.is_attempting()
+                    && self.parks.is_empty()
+                    && drain.scanned_to >= self.parked_end()
+            }
+            Phase::Parking | Phase::CuttingOver { .. } => false,
+        }
+    }
+
+    /// When the next attempt is due, milliseconds since the Unix epoch; none while parked events are sent,
+    /// and when none comes by itself.
+    pub fn next_attempt(&self) -> Option<i64> {
+        match (&self.phase, self.due) {
+            (Phase::Parking, Due::At(_, unix)) => Some(unix),
+            (Phase::Parking, Due::Never) | (Phase::Draining(_) | Phase::CuttingOver { .. }, _) => {
+                None
+            }
         }
     }
 
@@ -215,13 +253,13 @@ impl<E: Event> Backlog<E> {
         }
         // Only when nothing of the queue is left behind may the lane be live.
         let all_seen = holds || sight.waiting == skip;
-        self.drain_work(now, sight.position, insured, all_seen)
+        self.drain_work(now, sight, insured, all_seen)
     }
 
     fn drain_work(
         &self,
         now: Instant,
-        position: i64,
+        sight: Sight,
         insured: bool,
         all_seen: bool,
     ) -> Option<Work> {
@@ -233,13 +271,13 @@ impl<E: Event> Backlog<E> {
             }
             Phase::Draining(drain) => {
                 let idle = !drain.is_attempting() && !self.suspended;
-                if idle && self.has_transaction(drain, position) {
+                if idle && self.has_transaction(drain, sight.position) {
                     return Some(Work::Attempt);
                 }
                 if all_seen && self.holds(insured) && self.may_cut_over(drain) {
                     return Some(Work::Tombstone);
                 }
-                drain.wanted().map(|_| Work::More)
+                drain.wanted(sight.room_most).map(|_| Work::More)
             }
             Phase::CuttingOver { .. } => None,
         }
@@ -466,11 +504,11 @@ impl<E: Event> Backlog<E> {
         }
     }
 
-    pub(super) fn more(&mut self) -> Option<(u32, usize)> {
+    pub(super) fn more(&mut self, most: usize) -> Option<(u32, usize)> {
         let Phase::Draining(drain) = &mut self.phase else {
             return None;
         };
-        let wanted = drain.wanted()?;
+        let wanted = drain.wanted(most)?;
         drain.grant(wanted);
         Some((drain.number, wanted))
     }

@@ -12,7 +12,7 @@ use super::weak::{Weakness, weakened};
 
 /// Bytes that the reader may send for the first attempt after a failure. Most lanes that are probed
 /// stay DOWN, and what was read for them is thrown away.
-pub(super) const ROOM_FIRST: usize = 64 * 1024;
+pub const ROOM_FIRST: usize = 64 * 1024;
 
 /// Bytes of a lane that drains well: two transactions of the default size.
 pub(super) const ROOM_MOST: usize = 2 * 1024 * 1024;
@@ -76,7 +76,10 @@ pub(super) struct Drain<E> {
     /// Bytes the reader may have on its way.
     granted: usize,
     buffered: usize,
+    /// Bytes that may be on their way or in the buffer. It grows with each delivery.
     room: usize,
+    /// As many as that must have room, whatever else is drained: one transaction needs them.
+    needed: usize,
     /// Events of the attempt in flight.
     attempting: Option<u32>,
 }
@@ -94,6 +97,7 @@ impl<E: Event> Drain<E> {
             granted: ROOM_FIRST,
             buffered: 0,
             room: ROOM_FIRST,
+            needed: 0,
             attempting: None,
         }
     }
@@ -141,10 +145,16 @@ impl<E: Event> Drain<E> {
         self.lost |= lost;
     }
 
+    /// Bytes that may be on their way or in the buffer, when all lanes together leave it `most`.
+    pub(super) fn room(&self, most: usize) -> usize {
+        self.room.min(most).max(self.needed)
+    }
+
     /// Bytes that the reader may send on top of what is left, once that is worth asking.
-    pub(super) fn wanted(&self) -> Option<usize> {
-        let wanted = self.room.saturating_sub(self.granted + self.buffered);
-        (self.granted == 0 && wanted > 0 || wanted > self.room / 2).then_some(wanted)
+    pub(super) fn wanted(&self, most: usize) -> Option<usize> {
+        let room = self.room(most);
+        let wanted = room.saturating_sub(self.granted + self.buffered);
+        (self.granted == 0 && wanted > 0 || wanted > room / 2).then_some(wanted)
     }
 
     /// Lets the reader send that many bytes more.
@@ -154,7 +164,7 @@ impl<E: Event> Drain<E> {
 
     /// A transaction has more bytes than the room: it must be read whole.
     pub(super) fn widen(&mut self) {
-        self.room = self.room.max(self.buffered + ROOM_FIRST);
+        self.needed = self.needed.max(self.buffered + ROOM_FIRST);
     }
 
     /// Whether the transaction that was attempted before is there, in part only, or cannot come any more.
@@ -225,6 +235,7 @@ impl<E: Event> Drain<E> {
     pub(super) fn delivered(&mut self) -> Option<(u32, i64)> {
         let events = self.attempting.take()?;
         self.room = (self.room * 2).min(ROOM_MOST);
+        self.needed = 0;
         let mut last = None;
         for _ in 0..events {
             let drained = self.buffer.pop_front()?;

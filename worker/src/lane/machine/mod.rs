@@ -29,7 +29,7 @@ use std::time::Instant;
 use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, LastFailure, NotBefore, ParkReason};
 
 pub use backlog::{Backlog, Header};
-pub use drain::DrainedRun;
+pub use drain::{DrainedRun, ROOM_FIRST};
 pub use live::{Live, NotNow, Phase};
 use weak::{Weakness, weakened};
 
@@ -164,6 +164,8 @@ pub struct Sight {
     pub hold_is_full: bool,
     /// Whether a run may be produced now.
     pub may_park: bool,
+    /// Bytes of parked events that all lanes together leave this one.
+    pub room_most: usize,
     /// Offset of the next event of the source: what is below and not in the retry topic will not come.
     pub position: i64,
 }
@@ -400,9 +402,10 @@ impl<E: Event> Machine<E> {
         }
     }
 
-    /// Bytes that the reader may send on top of what is left.
-    pub fn more(&mut self) -> Option<(u32, usize)> {
-        self.backlog.as_mut()?.more()
+    /// Bytes that the reader may send on top of what is left, when all lanes together leave this one
+    /// `most`.
+    pub fn more(&mut self, most: usize) -> Option<(u32, usize)> {
+        self.backlog.as_mut()?.more(most)
     }
 
     /// What [`Work::Attempt`] asks for: the drained events that may go into the next transaction. All that

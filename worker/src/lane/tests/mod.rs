@@ -241,6 +241,7 @@ fn surroundings() -> Surroundings {
         ends: BucketEnds::new(topics::BUCKETS),
         retention: Duration::from_secs(7 * 86_400),
         budget_bytes: 16 << 20,
+        shards: 1,
     }
 }
 

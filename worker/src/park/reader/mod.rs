@@ -33,7 +33,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use rdkafka::error::KafkaError;
@@ -175,9 +175,9 @@ impl ReaderHandle {
         &self.ends
     }
 
-    /// Records of the retry topic that could not be read, each time one was met.
-    pub fn unreadable(&self) -> u64 {
-        self.unreadable.load(Ordering::Relaxed)
+    /// Counts the records of the retry topic that could not be read, each time one was met.
+    pub fn unreadable(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.unreadable)
     }
 
     /// Ends the thread, by `deadline` at the latest. Returns when that is done; at once when it has

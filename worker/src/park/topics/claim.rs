@@ -43,14 +43,14 @@ pub fn claim(
     let reports = names.reports();
     let mut config: ClientConfig = client.iter().cloned().collect();
     config.set("allow.auto.create.topics", "false");
-    let held = match read(&mut config, &reports, group)? {
+    let held = match read(&config, &reports, group)? {
         Some(held) => held,
         None => {
-            write(&mut config, &reports, group, &ours)?;
-            let held = read(&mut config, &reports, group)?.unwrap_or_else(|| ours.clone());
+            write(&config, &reports, group, &ours)?;
+            let held = read(&config, &reports, group)?.unwrap_or_else(|| ours.clone());
             if held != ours {
                 // Somebody else was a moment earlier. Compaction keeps the newest: it must be theirs.
-                write(&mut config, &reports, group, &held)?;
+                write(&config, &reports, group, &held)?;
             }
             held
         }
@@ -97,12 +97,9 @@ fn agree(
 }
 
 /// The group's claim: the first that the log has.
-fn read(
-    config: &mut ClientConfig,
-    reports: &str,
-    group: &str,
-) -> Result<Option<Claim>, TopicsError> {
+fn read(config: &ClientConfig, reports: &str, group: &str) -> Result<Option<Claim>, TopicsError> {
     // A group id is demanded and not used: nothing is committed, and no group is joined.
+    let mut config = config.clone();
     config
         .set("group.id", group)
         .set("enable.auto.commit", "false")
@@ -164,7 +161,7 @@ fn position(consumer: &BaseConsumer, reports: &str) -> Option<i64> {
 }
 
 fn write(
-    config: &mut ClientConfig,
+    config: &ClientConfig,
     reports: &str,
     group: &str,
     claim: &Claim,
@@ -173,6 +170,7 @@ fn write(
         what: "the consumer group could not be claimed",
         error,
     };
+    let mut config = config.clone();
     config
         .set("enable.idempotence", "true")
         .set("acks", "all")

@@ -330,7 +330,7 @@ mod tests {
         let [_, _, reports, _] = TOPICS;
         let missing = reports.violations("t", None, None, NEEDS)[0].to_string();
         assert!(missing.contains("1 partitions, 3 replicas"), "{missing}");
-        assert!(missing.contains("retention.ms=86400000"), "{missing}");
+        assert!(missing.contains("retention.ms=2592000000"), "{missing}");
         let many = reports.violations("t", Some(2), None, NEEDS);
         assert_eq!(many.len(), 1);
     }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::{Column, Exposition};
 use crate::report::{
-    DURATION_BUCKETS_SECONDS, EVENTS_BUCKETS, OUTCOME_LABELS, State, TargetReport,
+    DURATION_BUCKETS_SECONDS, EVENTS_BUCKETS, LaneMode, OUTCOME_LABELS, State, TargetReport,
 };
 use crate::telemetry::metrics;
 
@@ -13,14 +13,17 @@ use crate::telemetry::metrics;
 pub(super) type Targets<'a> = BTreeMap<(&'a str, &'a str), &'a TargetReport>;
 
 pub(super) fn gauges(out: &mut Exposition, targets: &Targets) -> fmt::Result {
-    let counts: [Column<TargetReport, u64>; 3] = [
+    let counts: [Column<TargetReport, u64>; 4] = [
         (metrics::TARGET_UP, |target| {
             u64::from(target.health.state != State::Down)
         }),
         (metrics::TARGET_PENDING_EVENTS, |target| {
             target.pending_events
         }),
-        (metrics::TARGET_LANES, |target| target.lanes),
+        (metrics::TARGET_PARKED_EVENTS, |target| target.parked.events),
+        (metrics::TARGET_FAILED_IN_A_ROW, |target| {
+            u64::from(target.parked.attempts)
+        }),
     ];
     for (family, read) in counts {
         let mut samples = out.family(&family)?;
@@ -52,8 +55,28 @@ pub(super) fn gauges(out: &mut Exposition, targets: &Targets) -> fmt::Result {
     Ok(())
 }
 
+/// What the lanes are doing, and how old what waits is at `now`, milliseconds since the Unix epoch.
+pub(super) fn parked(out: &mut Exposition, targets: &Targets, now: i64) -> fmt::Result {
+    let mut samples = out.family(&metrics::TARGET_OLDEST_PARKED)?;
+    for ((namespace, name), target) in targets {
+        if let Some(at) = target.parked.oldest_at {
+            let age = now.saturating_sub(at).max(0) as f64 / 1000.0;
+            samples.gauge(&[namespace, name], age)?;
+        }
+    }
+    let mut samples = out.family(&metrics::TARGET_LANES)?;
+    for ((namespace, name), target) in targets {
+        let live = target.lanes.saturating_sub(target.parked.not_live());
+        samples.gauge(&[namespace, name, "live"], live)?;
+        for (mode, lanes) in LaneMode::ALL.into_iter().zip(target.parked.lanes) {
+            samples.gauge(&[namespace, name, mode.as_str()], lanes)?;
+        }
+    }
+    Ok(())
+}
+
 pub(super) fn counters(out: &mut Exposition, targets: &Targets) -> fmt::Result {
-    let counters: [Column<TargetReport, u64>; 5] = [
+    let counters: [Column<TargetReport, u64>; 7] = [
         (metrics::TARGET_SUCCESSES, |target| {
             target.counters.successes
         }),
@@ -61,6 +84,12 @@ pub(super) fn counters(out: &mut Exposition, targets: &Targets) -> fmt::Result {
         (metrics::TARGET_ERRORS, |target| target.counters.errors),
         (metrics::TARGET_EVENTS_DELIVERED, |target| {
             target.counters.events_delivered
+        }),
+        (metrics::TARGET_EVENTS_PARKED, |target| {
+            target.counters.events_parked
+        }),
+        (metrics::TARGET_EVENTS_DRAINED, |target| {
+            target.counters.events_drained
         }),
         (metrics::TARGET_BYTES_DELIVERED, |target| {
             target.counters.bytes_delivered

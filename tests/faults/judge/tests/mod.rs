@@ -1,0 +1,148 @@
+//! Made-up histories: each invariant is found broken when it is, and only then.
+
+mod promises;
+mod repetitions;
+mod shape;
+
+use super::*;
+
+const PLACE: Place = Place {
+    topic: 0,
+    partition: 1,
+};
+/// The lane of the target that wants everything.
+const LANE: Lane = Lane {
+    target: roster::STEADY,
+    place: PLACE,
+};
+/// That of one that wants some.
+const PICKY: Lane = Lane {
+    target: 1,
+    place: PLACE,
+};
+
+/// A run that is made up: every call is one thing that is seen, ten milliseconds after the last one.
+struct Story {
+    judge: Judge,
+    now_ms: u64,
+    requests: u64,
+    lane: Lane,
+}
+
+impl Story {
+    fn new() -> Self {
+        Self {
+            judge: Judge::new(Source::new(1)),
+            now_ms: 0,
+            requests: 0,
+            lane: LANE,
+        }
+    }
+
+    fn see(&mut self, seen: Seen) -> &mut Self {
+        self.now_ms += 10;
+        self.judge.see(self.now_ms, &seen);
+        self
+    }
+
+    fn later(&mut self, ms: u64) -> &mut Self {
+        self.now_ms += ms;
+        self
+    }
+
+    /// A request that is still open; returns its number.
+    fn sent(&mut self, worker: WorkerNumber, offsets: &[i64], processed: bool) -> RequestNumber {
+        self.attempt(worker, offsets, processed, 1)
+    }
+
+    fn attempt(
+        &mut self,
+        worker: WorkerNumber,
+        offsets: &[i64],
+        processed: bool,
+        attempt: u32,
+    ) -> RequestNumber {
+        let request = self.requests;
+        self.requests += 1;
+        let arrived = Arrived {
+            request,
+            lane: self.lane,
+            offsets: offsets.to_vec(),
+            worker,
+            attempt,
+            transaction: format!("{offsets:?}"),
+            processed,
+        };
+        self.see(Seen::Arrived(arrived));
+        request
+    }
+
+    fn answered(&mut self, request: RequestNumber, status: u16) -> &mut Self {
+        self.see(Seen::Answered {
+            request,
+            status,
+            retry_after_ms: 0,
+        })
+    }
+
+    fn cut(&mut self, request: RequestNumber, by: Side) -> &mut Self {
+        self.see(Seen::Cut { request, by })
+    }
+
+    fn delivered(&mut self, worker: WorkerNumber, offsets: &[i64]) -> &mut Self {
+        let request = self.sent(worker, offsets, true);
+        self.answered(request, 200)
+    }
+
+    fn worker(&mut self, worker: WorkerNumber, change: WorkerChange) -> &mut Self {
+        self.see(Seen::Worker { worker, change })
+    }
+
+    fn committed(&mut self, look: u64, offset: i64) -> &mut Self {
+        self.see(Seen::Committed {
+            look,
+            place: PLACE,
+            offset,
+        })
+    }
+
+    fn parked(&mut self, first: i64, last: i64) -> &mut Self {
+        let lane = self.lane;
+        self.see(Seen::Parked { lane, first, last })
+    }
+
+    fn row(&mut self, present: bool) -> &mut Self {
+        let lane = self.lane;
+        self.see(Seen::Row { lane, present })
+    }
+
+    /// Gives all other targets what there is, so that commits are about the story's lane alone.
+    fn others_got(&mut self, offsets: std::ops::Range<i64>) -> &mut Self {
+        let own = self.lane;
+        for (target, _) in roster::all().filter(|(target, _)| *target != own.target) {
+            self.lane = Lane {
+                target,
+                place: PLACE,
+            };
+            let offsets = self.wanted(offsets.clone());
+            self.delivered(0, &offsets);
+        }
+        self.lane = own;
+        self
+    }
+
+    fn wanted(&self, offsets: std::ops::Range<i64>) -> Vec<i64> {
+        let next = next_wanted(self.judge.source, self.lane);
+        offsets.filter(|offset| next(*offset) == *offset).collect()
+    }
+
+    /// What is found broken.
+    fn broken(&self) -> Vec<Invariant> {
+        let violations = self.judge.verdict().violations().iter();
+        violations.map(|violation| violation.invariant).collect()
+    }
+
+    fn cause(&self) -> Vec<(Cause, u64)> {
+        self.judge.causes().clone().into_iter().collect()
+    }
+}

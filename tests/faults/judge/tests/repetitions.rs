@@ -1,0 +1,104 @@
+//! Why events come again.
+
+use super::*;
+
+/// What is done around the first delivery of an event that comes again.
+type Deed = fn(&mut Story);
+
+fn killed(story: &mut Story) {
+    story.delivered(0, &[0]).worker(0, WorkerChange::Killed);
+}
+
+fn frozen(story: &mut Story) {
+    story.delivered(0, &[0]).worker(0, WorkerChange::Frozen);
+}
+
+fn without_kafka(story: &mut Story) {
+    story.see(Seen::Kafka { disturbed: true });
+    story.see(Seen::Kafka { disturbed: false });
+    story.delivered(0, &[0]);
+}
+
+fn cut(story: &mut Story) {
+    let request = story.sent(0, &[0], true);
+    story.cut(request, Side::Worker);
+}
+
+fn slow(story: &mut Story) {
+    let request = story.sent(0, &[0], true);
+    story.later(2_000).answered(request, 200);
+}
+
+fn another_killed(story: &mut Story) {
+    story.worker(1, WorkerChange::Killed).delivered(0, &[0]);
+}
+
+#[test]
+fn repetitions_are_put_down_to_what_was_done() {
+    let table: [(Deed, Cause); 6] = [
+        (killed, Cause::Killed),
+        (frozen, Cause::Frozen),
+        (without_kafka, Cause::Kafka),
+        (cut, Cause::Ambiguous),
+        (slow, Cause::Late),
+        (another_killed, Cause::Unexplained),
+    ];
+    for (done, cause) in table {
+        let mut story = Story::new();
+        story.others_got(0..1);
+        done(&mut story);
+        story.delivered(2, &[0]);
+        assert_eq!(story.cause(), [(cause, 1)]);
+        let unexplained = (cause == Cause::Unexplained).then_some(Invariant::Duplicates);
+        assert_eq!(story.broken(), Vec::from_iter(unexplained), "{cause:?}");
+    }
+}
+
+#[test]
+fn what_another_target_held_back_may_come_again_after_a_hand_over() {
+    let mut story = Story::new();
+    // Nobody else has got anything.
+    story.delivered(0, &[0]).delivered(1, &[0]);
+    assert_eq!(story.cause(), [(Cause::HeldBack, 1)]);
+    let mut story = Story::new();
+    story.others_got(0..1).delivered(0, &[0]).delivered(1, &[0]);
+    assert_eq!(story.cause(), [(Cause::Unexplained, 1)]);
+}
+
+#[test]
+fn a_partition_that_went_to_a_silent_guest_and_came_back_may_repeat() {
+    let repeated = |guest_came: bool| {
+        let mut story = Story::new();
+        story.worker(0, WorkerChange::Started).later(60_000);
+        story.others_got(0..1).delivered(0, &[0]);
+        if guest_came {
+            story.worker(1, WorkerChange::Terminated);
+        }
+        story.delivered(0, &[0]).cause()
+    };
+    assert_eq!(repeated(true), [(Cause::HeldBack, 1)]);
+    assert_eq!(repeated(false), [(Cause::Unexplained, 1)]);
+}
+
+#[test]
+fn a_kill_explains_only_what_the_dead_had_delivered() {
+    let mut story = Story::new();
+    story.others_got(0..1).delivered(0, &[0]);
+    story.worker(0, WorkerChange::Killed);
+    story.delivered(1, &[0]).delivered(2, &[0]);
+    assert_eq!(story.cause(), [(Cause::Killed, 1), (Cause::Unexplained, 1)]);
+}
+
+#[test]
+fn what_a_frozen_worker_sends_when_it_wakes_up_is_counted() {
+    let mut story = Story::new();
+    story.delivered(0, &[0]).worker(0, WorkerChange::Frozen);
+    story.delivered(1, &[0, 1]).worker(0, WorkerChange::Thawed);
+    story.delivered(0, &[0]);
+    let counts = story.judge.counts();
+    assert_eq!(
+        (counts.zombies, counts.straddling, counts.replays),
+        (1, 1, 2)
+    );
+    assert_eq!(story.broken(), []);
+}
