@@ -278,6 +278,8 @@ impl<P> Shard<P> {
         for lane in taken.lanes {
             self.inherit(slot, lane, now);
         }
+        // What was parked under the epoch before counts under this one.
+        self.settle_all(slot);
         self.wake_partition(slot, now);
     }
 

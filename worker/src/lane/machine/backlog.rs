@@ -139,7 +139,12 @@ impl<E: Event> Backlog<E> {
             last_failure: row.last_failure,
             parked: row.parked,
             parked_through: row.parked_through,
-            resume_offset: row.resume_offset,
+            // A bucket that ends below it is another one than when the row was written.
+            resume_offset: if row.resume_offset > need {
+                0
+            } else {
+                row.resume_offset
+            },
             last_request: row.last_request,
             need,
             parks: Parks::default(),
@@ -215,7 +220,7 @@ impl<E: Event> Backlog<E> {
                     && drain.is_empty()
                     && !drain.is_attempting()
                     && self.parks.is_empty()
-                    && drain.scanned_to >= self.parked_end()
+                    && drain.has_scanned(self.parked_end())
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -291,7 +296,7 @@ impl<E: Event> Backlog<E> {
                     && !self.suspended
                     && drain.is_empty()
                     && !drain.has_gap()
-                    && drain.scanned_to >= self.parked_end()
+                    && drain.has_scanned(self.parked_end())
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -302,7 +307,7 @@ impl<E: Event> Backlog<E> {
         self.parks.is_empty()
             && !self.row.is_in_flight()
             && !drain.is_attempting()
-            && drain.scanned_to >= self.parked_end()
+            && drain.has_scanned(self.parked_end())
     }
 
     /// Offset of the bucket behind everything that was ever parked and may count.
@@ -405,10 +410,22 @@ impl<E: Event> Backlog<E> {
         {
             return Some(Written::Tombstone);
         }
-        if self.parks.acked(number, offset) {
+        if let Some(last) = self.parks.acked(number, offset) {
+            self.parked_at(offset, last);
             return Some(Written::Park);
         }
         self.row.acked(number).then_some(Written::Row)
+    }
+
+    /// An event that is not delivered lies below the place to read from only in another log than the one
+    /// that was read: the bucket lost its tail, or was made again.
+    fn parked_at(&mut self, offset: i64, last: i64) {
+        if offset < self.resume_offset && last > self.delivered_through {
+            self.resume_offset = offset;
+            if let Phase::Draining(drain) = &mut self.phase {
+                drain.is_astray();
+            }
+        }
     }
 
     pub(super) fn refused(&mut self, number: u64) {
@@ -471,7 +488,7 @@ impl<E: Event> Backlog<E> {
             return;
         }
         drain.take(incarnation, runs);
-        drain.scanned_to = drain.scanned_to.max(scanned_to);
+        drain.scanned(scanned_to);
         if drain.again(self.attempted) == Again::Part {
             drain.widen();
         }
@@ -500,7 +517,7 @@ impl<E: Event> Backlog<E> {
             && drain.number == number
         {
             drain.cut(log_start, lost);
-            self.resume_offset = self.resume_offset.max(log_start);
+            self.resume_offset = log_start;
         }
     }
 
@@ -533,7 +550,7 @@ impl<E: Event> Backlog<E> {
         match drain.again(self.attempted) {
             Again::Whole(_) | Again::None | Again::Broken => !drain.is_empty(),
             Again::Part => {
-                let parked = self.parks.is_empty() && drain.scanned_to >= self.parked_end();
+                let parked = self.parks.is_empty() && drain.has_scanned(self.parked_end());
                 let read = self.attempted.is_none_or(|(_, last)| last < position);
                 parked && read
             }

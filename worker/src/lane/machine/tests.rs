@@ -62,6 +62,7 @@ fn sight(position: i64) -> Sight {
         waiting: 0,
         hold_is_full: false,
         may_park: true,
+        room_most: usize::MAX,
         position,
     }
 }
@@ -103,4 +104,49 @@ fn the_row_of_a_suspended_lane_says_so_whatever_it_failed_of() {
         (told.reason, told.not_before),
         (ParkReason::Failed, NotBefore::At(2))
     );
+}
+
+#[test]
+fn a_bucket_that_ends_below_the_place_to_read_from_is_read_from_its_start() {
+    let now = clock::now();
+    let mut lane = Machine::resumed(row(None), 2, Due::At(now, 1));
+    assert_eq!(lane.work(now, sight(5)), Some(Work::BeginDrain));
+    let (drain, from, _) = lane.begin_drain().unwrap();
+    assert_eq!(from, 0);
+    assert_eq!(lane.work(now, sight(5)), None, "nothing of it is read");
+    lane.drained(drain, vec![run(1, 5)], 2);
+    assert_eq!(lane.work(now, sight(6)), Some(Work::Attempt));
+    lane.start_drain(1);
+    lane.drain_delivered();
+    let told = lane.write_row(1, 0, now).unwrap();
+    assert_eq!((told.delivered_through, told.resume_offset), (5, 2));
+    lane.written(1, 0);
+    assert_eq!(lane.work(now, sight(6)), Some(Work::Tombstone));
+}
+
+#[test]
+fn a_lane_that_reads_another_log_than_it_writes_waits_to_be_told_where_that_begins() {
+    let now = clock::now();
+    let mut lane = Machine::resumed(row(None), 10, Due::At(now, 1));
+    let (drain, from, _) = lane.begin_drain().unwrap();
+    let mut waiting = sight(6);
+    waiting.waiting = 1;
+    assert_eq!(lane.work(now, waiting), Some(Work::Park { skip: 0 }));
+    let span = Span {
+        events: 1,
+        first: 5,
+        last: 5,
+    };
+    lane.park(1, span);
+    lane.written(1, 3);
+    assert_eq!(lane.settle(true, 0), 1);
+    lane.drained(drain, Vec::new(), from);
+    assert_eq!(
+        lane.work(now, sight(6)),
+        None,
+        "5 is at 3, and was not read"
+    );
+    lane.cut(drain, 0, false);
+    lane.drained(drain, vec![run(3, 5)], 10);
+    assert_eq!(lane.work(now, sight(6)), Some(Work::Attempt));
 }
