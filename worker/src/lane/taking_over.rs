@@ -287,6 +287,8 @@ impl<P> Shard<P> {
             partition.take_early();
         }
         self.keep_absent(slot, now);
+        // What was parked under the epoch before counts under this one.
+        self.settle_all(slot, now);
         self.wake_partition(slot, now);
     }
 

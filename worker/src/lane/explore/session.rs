@@ -84,8 +84,16 @@ pub(super) struct Session {
     /// So much waits that it must not be held.
     pub(super) full: bool,
     pub(super) suspended: bool,
+    pub(super) sizes: Sizes,
+}
+
+/// How large the pieces are in which a session works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sizes {
     /// Most events of a record or a transaction.
     pub(super) most: u32,
+    /// Bytes of parked events that the lane may have in memory, besides what it needs.
+    pub(super) room: usize,
 }
 
 /// All that is due at once is due at this time.
@@ -110,7 +118,7 @@ pub(super) fn span(first: i64, last: i64) -> Span {
 
 impl Session {
     /// The partition is assigned: the commit says from where, and under which epoch.
-    pub(super) fn assigned(outside: &Outside, most: u32) -> Self {
+    pub(super) fn assigned(outside: &Outside, sizes: Sizes) -> Self {
         let subject = Subject {
             group: GROUP.into(),
             place: place(),
@@ -134,7 +142,7 @@ impl Session {
             reading: None,
             full: false,
             suspended: false,
-            most,
+            sizes,
         }
     }
 
@@ -157,7 +165,6 @@ impl Session {
 
     /// Performs what the machine asks for, until it asks for nothing but an attempt.
     pub(super) fn drive(&mut self, now: Instant) {
-        self.settle();
         let now = now.max(self.now());
         while self.may_act()
             && let Some(work) = self.machine.work(now, self.sight())
@@ -198,7 +205,7 @@ impl Session {
             waiting: (self.position - self.frontier) as u64,
             hold_is_full: self.full,
             may_park: true,
-            room_most: usize::MAX,
+            room_most: self.sizes.room,
             ages: Ages {
                 too_old: i64::MIN,
                 overdue: i64::MIN,
@@ -207,8 +214,8 @@ impl Session {
         }
     }
 
-    /// Events that are parked for good leave the queue.
-    fn settle(&mut self) {
+    /// Events that are parked for good leave the queue. Asked where the shard asks.
+    pub(super) fn settle(&mut self) {
         let terminated = self.own.is_some_and(|own| own.is_terminated());
         self.frontier += i64::from(self.machine.settle(terminated, 0));
         self.full &= self.frontier < self.position;
@@ -237,7 +244,7 @@ impl Session {
         let Some(backlog) = self.machine.backlog() else {
             return;
         };
-        let limit = backlog.run_limit(first, self.most as usize) as i64;
+        let limit = backlog.run_limit(first, self.sizes.most as usize) as i64;
         let last = (self.position - 1).min(first + limit - 1);
         let number = self.free_number();
         let Some(header) = self.machine.park(number, span(first, last)) else {
@@ -278,7 +285,7 @@ impl Session {
     }
 
     fn read_more(&mut self) {
-        if let Some((_, room)) = self.machine.more(usize::MAX)
+        if let Some((_, room)) = self.machine.more(self.sizes.room)
             && let Some(reading) = &mut self.reading
         {
             reading.room += room;

@@ -146,7 +146,12 @@ impl<E: Event> Backlog<E> {
             last_failure: row.last_failure,
             parked: row.parked,
             parked_through: row.parked_through,
-            resume_offset: row.resume_offset,
+            // A bucket that ends below it is another one than when the row was written.
+            resume_offset: if row.resume_offset > need {
+                0
+            } else {
+                row.resume_offset
+            },
             last_request: row.last_request,
             need,
             parks: Parks::default(),
@@ -301,7 +306,7 @@ impl<E: Event> Backlog<E> {
                     && !self.suspended
                     && drain.is_empty()
                     && !drain.has_gap()
-                    && drain.scanned_to >= self.parked_end()
+                    && drain.has_scanned(self.parked_end())
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -312,7 +317,7 @@ impl<E: Event> Backlog<E> {
         self.parks.is_empty()
             && !self.row.is_in_flight()
             && !drain.is_attempting()
-            && drain.scanned_to >= self.parked_end()
+            && drain.has_scanned(self.parked_end())
     }
 
     /// Offset of the bucket behind everything that was ever parked and may count.
@@ -422,13 +427,25 @@ impl<E: Event> Backlog<E> {
         {
             return Some(Written::Tombstone);
         }
-        if self.parks.acked(number, offset) {
+        if let Some(last) = self.parks.acked(number, offset) {
+            self.parked_at(offset, last);
             return Some(Written::Park);
         }
         if let Some(why) = self.letter_written(number) {
             return Some(Written::DeadLetter(why));
         }
         self.row.acked(number).then_some(Written::Row)
+    }
+
+    /// An event that is not delivered lies below the place to read from only in another log than the one
+    /// that was read: the bucket lost its tail, or was made again.
+    fn parked_at(&mut self, offset: i64, last: i64) {
+        if offset < self.resume_offset && last > self.delivered_through {
+            self.resume_offset = offset;
+            if let Phase::Draining(drain) = &mut self.phase {
+                drain.is_astray();
+            }
+        }
     }
 
     pub(super) fn refused(&mut self, number: u64) {
@@ -496,7 +513,7 @@ impl<E: Event> Backlog<E> {
             return;
         }
         let skipped = drain.take(incarnation, runs);
-        drain.scanned_to = drain.scanned_to.max(scanned_to);
+        drain.scanned(scanned_to);
         if drain.again(self.attempted) == Again::Part {
             drain.widen();
         }
@@ -526,7 +543,7 @@ impl<E: Event> Backlog<E> {
             && drain.number == number
         {
             drain.cut(log_start, lost);
-            self.resume_offset = self.resume_offset.max(log_start);
+            self.resume_offset = log_start;
         }
     }
 
@@ -554,7 +571,7 @@ impl<E: Event> Backlog<E> {
 
     /// All that was ever parked has been read, and nothing is on its way.
     fn has_read_all(&self, drain: &Drain<E>) -> bool {
-        self.parks.is_empty() && drain.scanned_to >= self.parked_end()
+        self.parks.is_empty() && drain.has_scanned(self.parked_end())
     }
 
     /// Whether the next transaction can be formed. One that was attempted waits until all of it is there,

@@ -71,8 +71,12 @@ pub(super) struct Drain<E> {
     buffer: VecDeque<Drained<E>>,
     /// Last source offset that was delivered or is in the buffer.
     through: i64,
-    /// All records of the lane below this offset of the bucket came.
-    pub(super) scanned_to: i64,
+    /// All records of the lane below this offset of the bucket came. Where reading was asked to begin,
+    /// until the reader tells: the log may not reach that far any more.
+    scanned_to: i64,
+    told: bool,
+    /// What is read is another log than the one that is written: a [cut](Self::cut) will tell.
+    astray: bool,
     /// Highest source offset of a record that was skipped because what it follows was missing.
     ahead: Option<i64>,
     /// Retention took records of this lane: the next one is taken whatever it follows.
@@ -100,6 +104,8 @@ impl<E: Event> Drain<E> {
             buffer: VecDeque::new(),
             through: delivered_through,
             scanned_to: from,
+            told: false,
+            astray: false,
             ahead: None,
             lost: false,
             granted: ROOM_FIRST,
@@ -160,10 +166,29 @@ impl<E: Event> Drain<E> {
         self.lost
     }
 
-    /// Retention took the records below `log_start`.
+    /// All records of the lane below this offset came.
+    pub(super) fn scanned(&mut self, to: i64) {
+        self.told = true;
+        self.scanned_to = self.scanned_to.max(to);
+    }
+
+    /// The log begins at `log_start`, and all of it from there on comes: retention took what was before,
+    /// or it is another log, which may well end below what was read.
     pub(super) fn cut(&mut self, log_start: i64, lost: bool) {
-        self.scanned_to = self.scanned_to.max(log_start);
+        self.told = true;
+        self.astray = false;
+        self.scanned_to = log_start;
         self.lost |= lost;
+    }
+
+    /// Something of the lane was written below the place where reading began.
+    pub(super) fn is_astray(&mut self) {
+        self.astray = true;
+    }
+
+    /// Whether all records of the lane below an offset came.
+    pub(super) fn has_scanned(&self, end: i64) -> bool {
+        self.told && !self.astray && self.scanned_to >= end
     }
 
     /// Bytes that may be on their way or in the buffer, when all lanes together leave it `most`.
@@ -278,7 +303,8 @@ impl<E: Event> Drain<E> {
     /// Offset of the bucket below which nothing of the lane is needed.
     pub(super) fn resume_offset(&self) -> i64 {
         let oldest = self.buffer.front().map(|drained| drained.offset);
-        oldest.unwrap_or(self.scanned_to)
+        // What was read of a log that is gone says nothing about this one.
+        oldest.map_or(self.scanned_to, |oldest| oldest.min(self.scanned_to))
     }
 
     /// When the oldest event that was read was parked.

@@ -22,6 +22,8 @@ mod letters;
 mod live;
 mod parks;
 mod row;
+#[cfg(test)]
+mod tests;
 pub(in crate::lane) mod weak;
 
 use std::time::Instant;
@@ -397,7 +399,8 @@ impl<E: Event> Machine<E> {
         }
     }
 
-    /// Retention took the beginning of what the drain wanted. `lost` says that records of this lane were
+    /// The bucket's log begins elsewhere than the drain asked for, and is read from `log_start` on:
+    /// retention took its beginning, or it is another log that does not reach that far. `lost` says that records of this lane were
     /// among it: then the next is taken whatever it says it follows.
     pub fn cut(&mut self, drain: u32, log_start: i64, lost: bool) {
         if let Some(backlog) = &mut self.backlog {
