@@ -283,12 +283,12 @@ impl<P> Shard<P> {
         for lane in taken.lanes {
             self.inherit(slot, lane, now);
         }
+        // What was parked under the epoch before counts under this one.
+        self.settle_all(slot, now);
         if let Some(partition) = self.partitions.get_mut(&slot) {
             partition.take_early();
         }
         self.keep_absent(slot, now);
-        // What was parked under the epoch before counts under this one.
-        self.settle_all(slot, now);
         self.wake_partition(slot, now);
     }
 
