@@ -134,7 +134,10 @@ async fn a_target_that_is_deleted_by_annotation_ends_at_once() -> Result<()> {
     shows(&worker, "bad", "/state", "DOWN").await?;
     site.put(&manifest.annotated("parcelhook.dev/delete", "true"))?;
     eventually("its lanes are given up", SOON, async || {
-        let given_up = worker.output()?.matches("its parked events are given up").count();
+        let given_up = worker
+            .output()?
+            .matches("its parked events are given up")
+            .count();
         ensure!(given_up == 2, "{given_up}");
         let targets = worker.targets().await?["targets"].clone();
         ensure!(targets.as_array().is_some_and(Vec::is_empty), "{targets}");
@@ -184,8 +187,8 @@ async fn ephemeral_events_are_dropped_and_counted_while_persistent_ones_of_the_t
     scene.kafka.produce(&fleeting, events).await?;
     scene.all_committed().await?;
     shows(&worker, "both", "/counters/eventsDropped", 30).await?;
-    let committed = scene.kafka.committed(&scene.group(), &fleeting);
-    assert_eq!(committed.await?.into_values().flatten().sum::<i64>(), 30);
+    let committed = scene.kafka.committed(&scene.group(), &fleeting).await?;
+    assert_eq!(committed.into_values().flatten().sum::<i64>(), 30);
     receiver.answer(Answer::ok());
     let expected = scene.expected();
     eventually("all persistent events", SOON, async || {

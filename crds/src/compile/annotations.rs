@@ -91,7 +91,10 @@ mod tests {
         let (asked, errors) = read_one("parcelhook.dev/delete", "true");
         assert!(asked.deleted && asked.requests.is_empty() && errors.is_empty());
         let (asked, _) = read_one("parcelhook.dev/retry-at", "2026-01-31T12:00:00Z");
-        assert_eq!(asked.requests[0].to_string(), "retry-at=2026-01-31T12:00:00Z");
+        assert_eq!(
+            asked.requests[0].to_string(),
+            "retry-at=2026-01-31T12:00:00Z"
+        );
         let (asked, _) = read_one("parcelhook.dev/skip-to", "orders/3/1041");
         assert_eq!(asked.requests[0].to_string(), "skip-to=orders/3/1041");
     }

@@ -294,7 +294,7 @@ fn a_request_of_the_configuration_is_acted_on_once_also_by_a_successor() {
     bench.end(0, unavailable());
     let mut asking = target(1);
     asking.requests = vec![Request::RetryAt("1".to_owned())];
-    bench.apply([asking.clone()]);
+    bench.apply([asking]);
     assert_eq!(bench.in_flight.len(), 1);
     bench.end(0, unavailable());
     let row = bench.topics.rows.values().next().unwrap();
