@@ -329,7 +329,12 @@ impl<E: Event> Backlog<E> {
 
     pub(super) fn wake(&self, insured: bool) -> Option<Instant> {
         let due = match (&self.phase, self.due) {
-            (Phase::Parking, Due::At(at, _)) if !insured && !self.suspended => Some(at),
+            // Before the row is known the lane waits for its ack, not for a time that may have passed.
+            (Phase::Parking, Due::At(at, _))
+                if !insured && !self.suspended && self.row.is_known() =>
+            {
+                Some(at)
+            }
             (Phase::Parking | Phase::Draining(_) | Phase::CuttingOver { .. }, _) => None,
         };
         [due, self.row.wake()].into_iter().flatten().min()

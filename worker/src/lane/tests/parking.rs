@@ -65,6 +65,21 @@ fn nothing_is_committed_before_park_row_and_terminator_are_written() {
 }
 
 #[test]
+fn a_lane_that_is_due_before_its_row_is_written_waits_for_the_row() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.writes = false;
+    bench.read(0, [0]);
+    bench.end(0, unavailable());
+    // A lane that asked for a time that has passed would never let go of its shard.
+    bench.wait(10);
+    assert!(bench.in_flight.is_empty() && bench.topics.readers() == 0);
+    bench.writes = true;
+    bench.settle();
+    assert_eq!(offsets(&bench.in_flight[0]), [0]);
+}
+
+#[test]
 fn a_park_that_was_refused_goes_again_with_all_behind_it() {
     let mut bench = Bench::new([target(1)]);
     bench.assign(0, vec![]);
