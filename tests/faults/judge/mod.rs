@@ -24,7 +24,7 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) use self::{
     causes::Cause,
     exchanges::{INITIAL_BACKOFF_MS, MAX_BACKOFF_MS},
-    seen::{Arrived, Lane, RequestNumber, Seen, Side, WorkerChange, WorkerNumber},
+    seen::{Arrived, Lane, RequestNumber, RowSeen, Seen, Side, WorkerChange, WorkerNumber},
     verdict::{Counts, Invariant, Tally, Verdict, Violation},
 };
 use self::{
@@ -55,6 +55,8 @@ pub(crate) struct Judge {
     coverage: Coverage,
     ends: BTreeMap<Place, i64>,
     committed: BTreeMap<Place, i64>,
+    /// The epoch in the last commit.
+    epochs: HashMap<Place, String>,
     /// Who sends events of a partition, and how far it could be committed when that began.
     senders: HashMap<Place, (WorkerNumber, i64)>,
     verdict: Verdict,
@@ -72,6 +74,7 @@ impl Judge {
             coverage: Coverage::default(),
             ends: BTreeMap::new(),
             committed: BTreeMap::new(),
+            epochs: HashMap::new(),
             senders: HashMap::new(),
             verdict: Verdict::default(),
             counts: Counts::default(),
@@ -102,13 +105,23 @@ impl Judge {
                 look,
                 place,
                 offset,
-            } => self.committed(*look, *place, *offset),
-            Seen::Parked { lane, first, last } => {
+                epoch,
+            } => self.committed(*look, *place, (*offset, epoch.as_deref())),
+            Seen::Parked {
+                lane,
+                first,
+                last,
+                incarnation,
+                prev,
+            } => {
                 self.counts.parked_runs += 1;
+                let is_there = |prev| self.coverage.is_parked(*lane, incarnation, prev);
+                self.counts.gaps += u64::from(prev.is_some_and(|prev| !is_there(prev)));
                 let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
-                self.coverage.parked(*lane, *first, up_to_the_next);
+                self.coverage
+                    .parked(*lane, incarnation, *first, up_to_the_next);
             }
-            Seen::Row { lane, present } => self.coverage.row(*lane, *present),
+            Seen::Row { lane, epoch, row } => self.row(at_ms, *lane, epoch, row.as_ref()),
             Seen::Tailed { look } => {
                 for wrong in self.coverage.tailed(*look) {
                     self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
@@ -127,6 +140,11 @@ impl Judge {
 
     /// The run is over and everything healed: looks for what was lost.
     pub(crate) fn close(&mut self, at_ms: u64) {
+        let unjudged = self.coverage.unjudged();
+        if unjudged > 0 {
+            let what = format!("{unjudged} commits over what might be parked were never judged");
+            self.verdict.broken(Invariant::CommitSafety, at_ms, what);
+        }
         for (target, _) in roster::all() {
             for (place, end) in self.ends.clone() {
                 let lane = Lane { target, place };
@@ -254,7 +272,12 @@ impl Judge {
                 Step::First | Step::Late | Step::Ahead { .. } => continue,
                 Step::Again => again += 1,
             }
-            let (earlier, repetition) = record.again(at_ms, arrived, *offset, committable);
+            let (earlier, mut repetition) = record.again(at_ms, arrived, *offset, committable);
+            let lane = arrived.lane;
+            let committed = self.committed.get(&lane.place);
+            let epoch = self.epochs.get(&lane.place).map(String::as_str);
+            repetition.untold = committed.is_none_or(|committed| committed <= offset)
+                || self.coverage.would_repeat(lane, epoch, *offset);
             let cause = self.disturbances.explain(&earlier, &repetition);
             if cause == Cause::Unexplained {
                 unexplained.get_or_insert(*offset);
@@ -343,7 +366,31 @@ impl Judge {
         }
     }
 
-    fn committed(&mut self, look: u64, place: Place, offset: i64) {
+    /// A row must not pass over what was not delivered: a successor would not send it.
+    fn row(&mut self, at_ms: u64, lane: Lane, epoch: &str, row: Option<&RowSeen>) {
+        self.coverage.row(lane, epoch, row);
+        let Some(row) = row else {
+            return;
+        };
+        self.counts.rows += 1;
+        self.counts.insured += u64::from(row.insured);
+        self.verdict.checked(Invariant::CommitSafety, 1);
+        let through = row.delivered_through;
+        if let Some(missing) = self.missing(lane, through + 1, 1).first() {
+            let Lane { target, place } = lane;
+            let what = format!(
+                "the row of target {target} at {place} calls everything up to {through} delivered, \
+                 but offset {missing} was not"
+            );
+            self.verdict.broken(Invariant::CommitSafety, at_ms, what);
+        }
+    }
+
+    fn committed(&mut self, look: u64, place: Place, (offset, epoch): (i64, Option<&str>)) {
+        match epoch {
+            Some(epoch) => self.epochs.insert(place, epoch.to_owned()),
+            None => self.epochs.remove(&place),
+        };
         let before = self.committed.insert(place, offset);
         self.counts.commits_back += u64::from(before.is_some_and(|before| offset < before));
         self.verdict.checked(Invariant::CommitSafety, 1);
@@ -352,7 +399,7 @@ impl Judge {
             let missing = self.missing(lane, offset, usize::MAX);
             if !missing.is_empty() {
                 self.counts.commits_over_parked += 1;
-                self.coverage.doubt(look, lane, offset, missing);
+                self.coverage.doubt(look, lane, (offset, epoch), missing);
             }
         }
     }
