@@ -9,6 +9,7 @@
 //! that is processed again.
 
 mod causes;
+mod commits;
 mod coverage;
 mod exchanges;
 mod front;
@@ -363,44 +364,6 @@ impl Judge {
     fn ended(&mut self, open: &Open, fate: Fate) {
         if let Some(record) = self.lanes.get_mut(&open.arrived.lane) {
             record.ended(open.arrived.request, fate);
-        }
-    }
-
-    /// A row must not pass over what was not delivered: a successor would not send it.
-    fn row(&mut self, at_ms: u64, lane: Lane, epoch: &str, row: Option<&RowSeen>) {
-        self.coverage.row(lane, epoch, row);
-        let Some(row) = row else {
-            return;
-        };
-        self.counts.rows += 1;
-        self.counts.insured += u64::from(row.insured);
-        self.verdict.checked(Invariant::CommitSafety, 1);
-        let through = row.delivered_through;
-        if let Some(missing) = self.missing(lane, through + 1, 1).first() {
-            let Lane { target, place } = lane;
-            let what = format!(
-                "the row of target {target} at {place} calls everything up to {through} delivered, \
-                 but offset {missing} was not"
-            );
-            self.verdict.broken(Invariant::CommitSafety, at_ms, what);
-        }
-    }
-
-    fn committed(&mut self, look: u64, place: Place, (offset, epoch): (i64, Option<&str>)) {
-        match epoch {
-            Some(epoch) => self.epochs.insert(place, epoch.to_owned()),
-            None => self.epochs.remove(&place),
-        };
-        let before = self.committed.insert(place, offset);
-        self.counts.commits_back += u64::from(before.is_some_and(|before| offset < before));
-        self.verdict.checked(Invariant::CommitSafety, 1);
-        for (target, _) in roster::all() {
-            let lane = Lane { target, place };
-            let missing = self.missing(lane, offset, usize::MAX);
-            if !missing.is_empty() {
-                self.counts.commits_over_parked += 1;
-                self.coverage.doubt(look, lane, (offset, epoch), missing);
-            }
         }
     }
 
