@@ -36,6 +36,9 @@ pub(crate) enum Cause {
     /// The partition went to another worker while another target had not got the event, or one
     /// before it, so that it could not be committed.
     HeldBack,
+    /// The group was forming anew while the worker had the partition, so that it could commit
+    /// nothing before it let go; and indeed no commit and no row was seen that tells of the event.
+    Rebalance,
     /// Brokers were disturbed, so a commit could not be made.
     Kafka,
     /// None is known.
@@ -70,6 +73,8 @@ pub(crate) struct Repetition {
     pub(crate) next_attempt: bool,
     /// Whether some target still lacked it, or an event before it, when the worker took over.
     pub(crate) held_back: bool,
+    /// Whether neither the last commit nor the lane's row said that it was delivered.
+    pub(crate) untold: bool,
 }
 
 #[derive(Debug, Default)]
@@ -134,6 +139,11 @@ impl Disturbances {
         if earlier.worker != again.worker {
             return again.held_back;
         }
+        self.was_unsettled(earlier, again)
+    }
+
+    /// Whether the group may have been forming anew at some time between the two.
+    fn was_unsettled(&self, earlier: &Taken, again: &Repetition) -> bool {
         let mut latest_first = self.members_ms.iter().rev();
         let last = latest_first.find(|changed| **changed <= again.at_ms);
         last.is_some_and(|changed| changed + GROUP_SETTLES_MS >= earlier.at_ms)
@@ -168,6 +178,11 @@ impl Disturbances {
             KAFKA_RECOVERS_MS,
         ) {
             Cause::Kafka
+        } else if earlier.worker != again.worker
+            && again.untold
+            && self.was_unsettled(earlier, again)
+        {
+            Cause::Rebalance
         } else {
             Cause::Unexplained
         }
