@@ -245,18 +245,3 @@ fn an_event_that_the_topic_does_not_take_goes_alone_and_then_by_its_place() {
         "{orders:?}"
     );
 }
-
-#[test]
-fn a_lane_that_is_due_before_its_row_is_written_waits_for_the_row() {
-    let mut bench = Bench::new([target(1)]);
-    bench.assign(0, vec![]);
-    bench.writes = false;
-    bench.read(0, [0, 1]);
-    bench.end(0, unavailable());
-    // This would not end if the lane were looked at again and again.
-    bench.wait(10);
-    assert!(bench.in_flight.is_empty());
-    bench.writes = true;
-    bench.settle();
-    assert_eq!(offsets(&bench.in_flight[0]), [0, 1]);
-}
