@@ -10,7 +10,7 @@ use parcelhook_worker::state::{Ask, RowPlace, Told};
 use rdkafka::producer::{FutureProducer, FutureRecord, Producer as _};
 use tokio::sync::mpsc::{Receiver, channel};
 
-use crate::scene::SOON;
+use crate::site::SOON;
 
 const GROUP: &str = "lane-rows";
 const TERMINATOR: &str =

@@ -32,7 +32,7 @@ use uuid::Uuid;
 
 use crate::{
     parking_topics::{client, ensured, setting},
-    scene::SOON,
+    site::SOON,
 };
 
 /// Lanes whose orders are mixed.
