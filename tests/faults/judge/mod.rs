@@ -86,6 +86,7 @@ impl Judge {
     pub(crate) fn see(&mut self, at_ms: u64, seen: &Seen) {
         match seen {
             Seen::Produced { place, end } => {
+                self.disturbances.produced(at_ms);
                 self.ends.insert(*place, *end);
             }
             Seen::Arrived(arrived) => self.arrived(at_ms, arrived),
