@@ -18,6 +18,10 @@ const WAKES_UP_MS: u64 = 15_000;
 /// How long after a member has come or gone partitions may still move.
 const GROUP_SETTLES_MS: u64 = 10_000;
 
+/// How long brokers may take no event from any of the load's writers, each of which writes many times
+/// a second, before that is a disturbance: a stalled machine is one, too.
+const SILENCE_MS: u64 = 3_000;
+
 /// An answer that took longer may have come too late for the worker.
 const PROMPT_MS: u64 = 1_000;
 
@@ -39,7 +43,8 @@ pub(crate) enum Cause {
     /// The group was forming anew while the worker had the partition, so that it could commit
     /// nothing before it let go; and indeed no commit and no row was seen that tells of the event.
     Rebalance,
-    /// Brokers were disturbed, so a commit could not be made.
+    /// Brokers were disturbed, or took nothing from anybody for a while, so a commit could not be
+    /// made.
     Kafka,
     /// None is known.
     Unexplained,
@@ -89,6 +94,8 @@ struct WorkerStory {
 pub(crate) struct Disturbances {
     workers: HashMap<WorkerNumber, WorkerStory>,
     kafka: Vec<(u64, Option<u64>)>,
+    /// When brokers last took an event.
+    produced_ms: Option<u64>,
     /// When workers came or went.
     members_ms: Vec<u64>,
     counts: BTreeMap<Cause, u64>,
@@ -112,6 +119,14 @@ impl Disturbances {
         match disturbed {
             true => self.kafka.push((at_ms, None)),
             false => close(&mut self.kafka, at_ms),
+        }
+    }
+
+    /// Brokers took an event of the load.
+    pub(crate) fn produced(&mut self, at_ms: u64) {
+        let before = self.produced_ms.replace(at_ms);
+        if let Some(before) = before.filter(|before| before + SILENCE_MS <= at_ms) {
+            self.kafka.push((before, Some(at_ms)));
         }
     }
 

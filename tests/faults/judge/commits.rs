@@ -2,8 +2,19 @@
 //!
 //! Owns nothing: what a commit passes and a lane has not got becomes a doubt in [`super::coverage`].
 
-use super::{Invariant, Judge, Lane, RowSeen};
+use super::{Invariant, Judge, Lane, RowSeen, WorkerNumber};
 use crate::{roster, source::Place};
+
+/// A worker that sends events of a partition.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sender {
+    pub(super) worker: WorkerNumber,
+    /// How far the partition could be committed when it began to send: the first event that some
+    /// target had not accepted then.
+    pub(super) committable: i64,
+    /// How far it was committed then, as far as was seen.
+    pub(super) committed: i64,
+}
 
 impl Judge {
     /// A row must not pass over what was not delivered: a successor would not send it.

@@ -30,6 +30,7 @@ pub(crate) use self::{
 };
 use self::{
     causes::{Disturbances, Fate},
+    commits::Sender,
     coverage::Coverage,
     exchanges::{Exchanges, Open},
     front::{Front, Step},
@@ -58,8 +59,8 @@ pub(crate) struct Judge {
     committed: BTreeMap<Place, i64>,
     /// The epoch in the last commit.
     epochs: HashMap<Place, String>,
-    /// Who sends events of a partition, and how far it could be committed when that began.
-    senders: HashMap<Place, (WorkerNumber, i64)>,
+    /// Who sends events of a partition.
+    senders: HashMap<Place, Sender>,
     verdict: Verdict,
     counts: Counts,
 }
@@ -86,6 +87,7 @@ impl Judge {
     pub(crate) fn see(&mut self, at_ms: u64, seen: &Seen) {
         match seen {
             Seen::Produced { place, end } => {
+                self.disturbances.produced(at_ms);
                 self.ends.insert(*place, *end);
             }
             Seen::Arrived(arrived) => self.arrived(at_ms, arrived),
@@ -264,7 +266,11 @@ impl Judge {
 
     fn processed(&mut self, at_ms: u64, arrived: &Arrived) {
         let next_wanted = next_wanted(self.source, arrived.lane);
-        let committable = self.took_over(arrived);
+        let Sender {
+            committable,
+            committed,
+            ..
+        } = self.took_over(arrived);
         let record = self.lanes.entry(arrived.lane).or_default();
         let (mut again, mut unexplained) = (0, None);
         for offset in &arrived.offsets {
@@ -275,10 +281,9 @@ impl Judge {
             }
             let (earlier, mut repetition) = record.again(at_ms, arrived, *offset, committable);
             let lane = arrived.lane;
-            let committed = self.committed.get(&lane.place);
             let epoch = self.epochs.get(&lane.place).map(String::as_str);
-            repetition.untold = committed.is_none_or(|committed| committed <= offset)
-                || self.coverage.would_repeat(lane, epoch, *offset);
+            repetition.untold =
+                committed <= *offset || self.coverage.would_repeat(lane, epoch, *offset);
             let cause = self.disturbances.explain(&earlier, &repetition);
             if cause == Cause::Unexplained {
                 unexplained.get_or_insert(*offset);
@@ -311,20 +316,23 @@ impl Judge {
         }
     }
 
-    /// How far the partition could be committed when the worker that sends this began to send: the
-    /// first event that some target had not accepted then.
-    fn took_over(&mut self, arrived: &Arrived) -> i64 {
+    /// The worker that sends this.
+    fn took_over(&mut self, arrived: &Arrived) -> Sender {
         let place = arrived.lane.place;
         match self.senders.get(&place) {
-            Some((worker, committable)) if *worker == arrived.worker => *committable,
+            Some(sender) if sender.worker == arrived.worker => *sender,
             Some(_) | None => {
                 let missing = roster::all().filter_map(|(target, _)| {
                     let lane = Lane { target, place };
                     self.missing(lane, i64::MAX, 1).first().copied()
                 });
-                let committable = missing.min().unwrap_or(0);
-                self.senders.insert(place, (arrived.worker, committable));
-                committable
+                let sender = Sender {
+                    worker: arrived.worker,
+                    committable: missing.min().unwrap_or(0),
+                    committed: self.committed.get(&place).copied().unwrap_or(0),
+                };
+                self.senders.insert(place, sender);
+                sender
             }
         }
     }

@@ -19,6 +19,14 @@ fn without_kafka(story: &mut Story) {
     story.delivered(0, &[0]);
 }
 
+fn with_silent_kafka(story: &mut Story) {
+    let place = PLACE;
+    story
+        .see(Seen::Produced { place, end: 1 })
+        .delivered(0, &[0]);
+    story.later(5_000).see(Seen::Produced { place, end: 2 });
+}
+
 fn cut(story: &mut Story) {
     let request = story.sent(0, &[0], true);
     story.cut(request, Side::Worker);
@@ -51,10 +59,11 @@ fn moved_in_a_settled_group(story: &mut Story) {
 
 #[test]
 fn repetitions_are_put_down_to_what_was_done() {
-    let table: [(Deed, Cause); 9] = [
+    let table: [(Deed, Cause); 10] = [
         (killed, Cause::Killed),
         (frozen, Cause::Frozen),
         (without_kafka, Cause::Kafka),
+        (with_silent_kafka, Cause::Kafka),
         (cut, Cause::Ambiguous),
         (slow, Cause::Late),
         (another_killed, Cause::Rebalance),
