@@ -172,7 +172,7 @@ fn letter(lane: &Lane, given_up: GivenUp<ReadBack>, topic: Option<Arc<str>>) -> 
         last_attempt: failure.map(|failure| failure.at),
         event: match given_up.event {
             ReadBack::Event(record) if !given_up.by_place => Ok(record),
-            event => Err(SourceOffset(event.offset())),
+            event @ (ReadBack::Event(_) | ReadBack::Gone(_)) => Err(SourceOffset(event.offset())),
         },
     })
 }
