@@ -28,11 +28,11 @@ const ZOMBIES: Case = Case {
     reaches: &[ZombieParksInherited],
 };
 const TAKEN_OVER_TWICE: Case = Case {
-    bounds: "owners 2 failures 1 sweeps 1 worlds 60000",
+    bounds: "owners 2 failures 1 sweeps 1 worlds 100000",
     reaches: &[TakenOverWithRow],
 };
 const REFUSALS: Case = Case {
-    bounds: "failures 1 refusals 2",
+    bounds: "failures 1 refusals 2 silences 1",
     reaches: &[GapRemembered, GapFilled, RowRefused],
 };
 const LONGER: Case = Case {
