@@ -33,6 +33,9 @@ use crate::{
 /// The shortest session that brokers allow, so that a dead worker is soon missed.
 const SESSION: &str = "session.timeout.ms=6000";
 
+/// What the workers log: lanes tell of take-overs and refused writes in this level only.
+const LOGS: &str = "info,parcelhook_worker::lane=debug";
+
 /// How long an orderly end may take: the grace of 6 s, and a loaded machine.
 const END: Duration = Duration::from_secs(60);
 
@@ -117,6 +120,7 @@ impl Fleet {
         let this = std::env::current_exe().context("find this executable")?;
         let worker = Settings::new(this, &self.bootstrap, &self.worker_group, &targets)
             .flag("--kafka-properties", SESSION)
+            .flag("--log-level", LOGS)
             .env("PARCELHOOK_FAILPOINTS", failpoints)
             .listen()
             .await?;

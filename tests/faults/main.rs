@@ -14,7 +14,7 @@
 //! | `source`, `roster` | what is written, who wants it (pure) |
 //! | `judge` | what must hold, found out from what was seen (pure) |
 //! | `witness` | the one order of all that is seen |
-//! | `receiver`, `load`, `watch` | those who see |
+//! | `receiver`, `load`, `watch`, `tail` | those who see |
 //! | `fleet`, `inject` | what is done to workers, brokers and receivers |
 //! | `run`, `report`, `sometimes` | one run, and what it came to |
 
@@ -30,6 +30,7 @@ mod roster;
 mod run;
 mod sometimes;
 mod source;
+mod tail;
 mod watch;
 mod witness;
 

@@ -12,6 +12,8 @@ use crate::judge::{Cause, Counts};
 enum Sign {
     /// A line of a worker's log contains this.
     Log(&'static str),
+    /// A line contains the first and not the second.
+    LogWithout(&'static str, &'static str),
     /// The judge counts it.
     Counted(fn(&Counts) -> u64),
     /// Events came again for this cause.
@@ -50,6 +52,33 @@ const PATHS: &[(&str, Sign)] = &[
     ("a target was DOWN", Sign::Log("target is DOWN")),
     ("a target was UP again", Sign::Log("target is UP")),
     (
+        "a partition with rows was taken over",
+        Sign::LogWithout("partition taken over", " lanes=0"),
+    ),
+    ("a lane was live again", Sign::Log("lane is live again")),
+    (
+        "a lane overflowed",
+        Sign::Log("a lane is slower than its events come"),
+    ),
+    (
+        "a row of a lane over its budget, with an attempt in flight",
+        Sign::Counted(|counts| counts.insured),
+    ),
+    ("a write of a lane was refused", Sign::Log("writing again")),
+    (
+        "the producer was replaced",
+        Sign::Log("the Kafka producer failed for good"),
+    ),
+    (
+        "a parked run came before one that it follows",
+        Sign::Counted(|counts| counts.gaps),
+    ),
+    (
+        "a run was parked",
+        Sign::Counted(|counts| counts.parked_runs),
+    ),
+    ("a row was written", Sign::Counted(|counts| counts.rows)),
+    (
         "a request of a zombie",
         Sign::Counted(|counts| counts.zombies),
     ),
@@ -73,6 +102,10 @@ const PATHS: &[(&str, Sign)] = &[
         "repeated: held back by another target",
         Sign::Caused(Cause::HeldBack),
     ),
+    (
+        "repeated: nothing could be committed in a rebalance",
+        Sign::Caused(Cause::Rebalance),
+    ),
     ("repeated: brokers disturbed", Sign::Caused(Cause::Kafka)),
 ];
 
@@ -86,10 +119,16 @@ impl Evidence {
     /// Reads the whole log of a worker that has ended.
     pub(crate) fn read(&mut self, log: &str) {
         for (_, sign) in PATHS {
-            if let Sign::Log(needle) = sign {
-                let lines = log.lines().filter(|line| line.contains(needle)).count();
-                *self.lines.entry(needle).or_default() += lines as u64;
-            }
+            let (needle, without) = match sign {
+                Sign::Log(needle) => (needle, None),
+                Sign::LogWithout(needle, without) => (needle, Some(without)),
+                Sign::Counted(_) | Sign::Caused(_) => continue,
+            };
+            let is_one = |line: &&str| {
+                line.contains(needle) && without.is_none_or(|without| !line.contains(without))
+            };
+            let lines = log.lines().filter(is_one).count();
+            *self.lines.entry(needle).or_default() += lines as u64;
         }
     }
 
@@ -100,7 +139,9 @@ impl Evidence {
         causes: &BTreeMap<Cause, u64>,
     ) -> Vec<(&'static str, u64)> {
         let times = |sign: &Sign| match sign {
-            Sign::Log(needle) => self.lines.get(needle).copied().unwrap_or(0),
+            Sign::Log(needle) | Sign::LogWithout(needle, _) => {
+                self.lines.get(needle).copied().unwrap_or(0)
+            }
             Sign::Counted(of) => of(counts),
             Sign::Caused(cause) => causes.get(cause).copied().unwrap_or(0),
         };

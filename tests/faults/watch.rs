@@ -1,7 +1,8 @@
-//! The watch beside a run: it reads what the group has committed, again and again, and how much
-//! memory the workers have.
+//! The watch beside a run: it reads what the group has committed, again and again, then what was
+//! parked until then, and how much memory the workers have.
 //!
-//! It never joins the group. Brokers that are away make a look fail; the next one is soon.
+//! It never joins the group. Brokers that are away make a look fail; the next one is soon. A look is
+//! judged when the retry and the lanes topic were read beyond where they ended after it.
 
 use std::{
     collections::BTreeMap,
@@ -20,12 +21,22 @@ use rdkafka::{
 };
 use tokio::task::JoinHandle;
 
-use crate::{fleet::Fleet, judge::Seen, source::Place, witness::Witness};
+use crate::{
+    fleet::Fleet,
+    judge::Seen,
+    source::Place,
+    tail::{Ends, Tail},
+    witness::Witness,
+};
 
 /// The pause between two looks.
 const PAUSE: Duration = Duration::from_millis(200);
 /// How long one look may take.
 const LOOK: Duration = Duration::from_secs(3);
+/// How long reading what is parked may keep the next look waiting.
+const READ: Duration = Duration::from_millis(400);
+/// How long it may take when the run is over.
+const READ_AT_LAST: Duration = Duration::from_secs(60);
 /// Every so many looks memory is looked at.
 const MEMORY_EVERY: u64 = 5;
 
@@ -42,7 +53,10 @@ struct Watcher {
     topics: Vec<String>,
     fleet: Arc<Fleet>,
     witness: Arc<Witness>,
-    last: BTreeMap<Place, i64>,
+    last: BTreeMap<Place, (i64, Option<String>)>,
+    tail: Tail,
+    /// The last look that nobody has judged, and where the topics ended after it.
+    unjudged: Option<(u64, Option<Ends>)>,
 }
 
 impl Watch {
@@ -72,6 +86,8 @@ impl Watch {
             fleet: Arc::clone(fleet),
             witness: Arc::clone(witness),
             last: BTreeMap::new(),
+            tail: Tail::new(kafka, topics)?,
+            unjudged: None,
         };
         let (stop, stops) = sync_channel(1);
         let thread = tokio::task::spawn_blocking(move || watcher.watch(&stops));
@@ -97,10 +113,16 @@ impl Watcher {
             if self.look(looks) {
                 looks += 1;
             }
+            self.judge(READ);
             if turn % MEMORY_EVERY == 0 {
                 self.fleet.sample();
             }
         }
+        self.judge(READ_AT_LAST);
+        if self.look(looks) {
+            looks += 1;
+        }
+        self.judge(READ_AT_LAST);
         looks
     }
 
@@ -122,16 +144,43 @@ impl Watcher {
                 continue;
             };
             let place = Place { topic, partition };
-            if self.last.insert(place, offset) != Some(offset) {
+            let epoch = epoch(element.metadata()).map(str::to_owned);
+            let found = (offset, epoch.clone());
+            if self.last.insert(place, found.clone()) != Some(found) {
                 self.witness.see(&Seen::Committed {
                     look,
                     place,
                     offset,
+                    epoch,
                 });
             }
         }
-        // Nothing is parked yet, so there is nothing to read first.
-        self.witness.see(&Seen::Tailed { look });
+        // One whose ends are known is judged first, or none ever were while much is parked.
+        if !matches!(self.unjudged, Some((_, Some(_)))) {
+            self.unjudged = Some((look, None));
+        }
         true
     }
+
+    /// Reads what was parked, so that the look that waits can be judged.
+    fn judge(&mut self, lasts: Duration) {
+        let Some((look, ends)) = self.unjudged.take() else {
+            return;
+        };
+        let Some(ends) = ends.or_else(|| self.tail.ends()) else {
+            self.unjudged = Some((look, None));
+            return;
+        };
+        if self.tail.read(&ends, lasts, &self.witness) {
+            self.witness.see(&Seen::Tailed { look });
+        } else {
+            self.unjudged = Some((look, Some(ends)));
+        }
+    }
+}
+
+/// The epoch in the metadata of a commit.
+fn epoch(metadata: &str) -> Option<&str> {
+    let mut parts = metadata.strip_prefix("v1;")?.split(';');
+    parts.find_map(|part| part.strip_prefix("epoch="))
 }

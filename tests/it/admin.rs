@@ -21,8 +21,9 @@ use crate::{
 const DOCUMENTATION: &str = include_str!("../../docs/admin.md");
 
 /// Metrics that are absent while there is nothing to say, as their documentation has it.
-const MAY_BE_ABSENT: [&str; 3] = [
+const MAY_BE_ABSENT: [&str; 4] = [
     "parcelhook_target_next_attempt_timestamp_seconds",
+    "parcelhook_target_oldest_parked_age_seconds",
     "parcelhook_worker_partition_lag_records",
     "parcelhook_worker_partition_committed",
 ];

@@ -28,7 +28,8 @@ use parcelhook_worker::{
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-const SOON: Duration = Duration::from_secs(60);
+/// Far longer than anything takes, also on a loaded machine.
+const SOON: Duration = Duration::from_secs(120);
 
 /// Answers that a shard leaves lying: few, so that the reader meets full channels.
 const ANSWERS: usize = 4;

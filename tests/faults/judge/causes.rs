@@ -18,6 +18,10 @@ const WAKES_UP_MS: u64 = 15_000;
 /// How long after a member has come or gone partitions may still move.
 const GROUP_SETTLES_MS: u64 = 10_000;
 
+/// How long brokers may take no event from any of the load's writers, each of which writes many times
+/// a second, before that is a disturbance: a stalled machine is one, too.
+const SILENCE_MS: u64 = 3_000;
+
 /// An answer that took longer may have come too late for the worker.
 const PROMPT_MS: u64 = 1_000;
 
@@ -36,7 +40,11 @@ pub(crate) enum Cause {
     /// The partition went to another worker while another target had not got the event, or one
     /// before it, so that it could not be committed.
     HeldBack,
-    /// Brokers were disturbed, so a commit could not be made.
+    /// The group was forming anew while the worker had the partition, so that it could commit
+    /// nothing before it let go; and indeed no commit and no row was seen that tells of the event.
+    Rebalance,
+    /// Brokers were disturbed, or took nothing from anybody for a while, so a commit could not be
+    /// made.
     Kafka,
     /// None is known.
     Unexplained,
@@ -70,6 +78,8 @@ pub(crate) struct Repetition {
     pub(crate) next_attempt: bool,
     /// Whether some target still lacked it, or an event before it, when the worker took over.
     pub(crate) held_back: bool,
+    /// Whether neither the last commit nor the lane's row said that it was delivered.
+    pub(crate) untold: bool,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +94,8 @@ struct WorkerStory {
 pub(crate) struct Disturbances {
     workers: HashMap<WorkerNumber, WorkerStory>,
     kafka: Vec<(u64, Option<u64>)>,
+    /// When brokers last took an event.
+    produced_ms: Option<u64>,
     /// When workers came or went.
     members_ms: Vec<u64>,
     counts: BTreeMap<Cause, u64>,
@@ -107,6 +119,14 @@ impl Disturbances {
         match disturbed {
             true => self.kafka.push((at_ms, None)),
             false => close(&mut self.kafka, at_ms),
+        }
+    }
+
+    /// Brokers took an event of the load.
+    pub(crate) fn produced(&mut self, at_ms: u64) {
+        let before = self.produced_ms.replace(at_ms);
+        if let Some(before) = before.filter(|before| before + SILENCE_MS <= at_ms) {
+            self.kafka.push((before, Some(at_ms)));
         }
     }
 
@@ -134,6 +154,11 @@ impl Disturbances {
         if earlier.worker != again.worker {
             return again.held_back;
         }
+        self.was_unsettled(earlier, again)
+    }
+
+    /// Whether the group may have been forming anew at some time between the two.
+    fn was_unsettled(&self, earlier: &Taken, again: &Repetition) -> bool {
         let mut latest_first = self.members_ms.iter().rev();
         let last = latest_first.find(|changed| **changed <= again.at_ms);
         last.is_some_and(|changed| changed + GROUP_SETTLES_MS >= earlier.at_ms)
@@ -168,6 +193,11 @@ impl Disturbances {
             KAFKA_RECOVERS_MS,
         ) {
             Cause::Kafka
+        } else if earlier.worker != again.worker
+            && again.untold
+            && self.was_unsettled(earlier, again)
+        {
+            Cause::Rebalance
         } else {
             Cause::Unexplained
         }

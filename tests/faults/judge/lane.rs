@@ -59,6 +59,7 @@ impl LaneRecord {
             at_ms,
             next_attempt,
             held_back: offset >= committable,
+            untold: false,
         };
         (earlier.map_or(unknown, |earlier| earlier.taken), again)
     }

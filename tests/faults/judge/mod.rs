@@ -9,6 +9,7 @@
 //! that is processed again.
 
 mod causes;
+mod commits;
 mod coverage;
 mod exchanges;
 mod front;
@@ -24,11 +25,12 @@ use std::collections::{BTreeMap, HashMap};
 pub(crate) use self::{
     causes::Cause,
     exchanges::{INITIAL_BACKOFF_MS, MAX_BACKOFF_MS},
-    seen::{Arrived, Lane, RequestNumber, Seen, Side, WorkerChange, WorkerNumber},
+    seen::{Arrived, Lane, RequestNumber, RowSeen, Seen, Side, WorkerChange, WorkerNumber},
     verdict::{Counts, Invariant, Tally, Verdict, Violation},
 };
 use self::{
     causes::{Disturbances, Fate},
+    commits::Sender,
     coverage::Coverage,
     exchanges::{Exchanges, Open},
     front::{Front, Step},
@@ -55,8 +57,10 @@ pub(crate) struct Judge {
     coverage: Coverage,
     ends: BTreeMap<Place, i64>,
     committed: BTreeMap<Place, i64>,
-    /// Who sends events of a partition, and how far it could be committed when that began.
-    senders: HashMap<Place, (WorkerNumber, i64)>,
+    /// The epoch in the last commit.
+    epochs: HashMap<Place, String>,
+    /// Who sends events of a partition.
+    senders: HashMap<Place, Sender>,
     verdict: Verdict,
     counts: Counts,
 }
@@ -72,6 +76,7 @@ impl Judge {
             coverage: Coverage::default(),
             ends: BTreeMap::new(),
             committed: BTreeMap::new(),
+            epochs: HashMap::new(),
             senders: HashMap::new(),
             verdict: Verdict::default(),
             counts: Counts::default(),
@@ -82,6 +87,7 @@ impl Judge {
     pub(crate) fn see(&mut self, at_ms: u64, seen: &Seen) {
         match seen {
             Seen::Produced { place, end } => {
+                self.disturbances.produced(at_ms);
                 self.ends.insert(*place, *end);
             }
             Seen::Arrived(arrived) => self.arrived(at_ms, arrived),
@@ -102,13 +108,23 @@ impl Judge {
                 look,
                 place,
                 offset,
-            } => self.committed(*look, *place, *offset),
-            Seen::Parked { lane, first, last } => {
+                epoch,
+            } => self.committed(*look, *place, (*offset, epoch.as_deref())),
+            Seen::Parked {
+                lane,
+                first,
+                last,
+                incarnation,
+                prev,
+            } => {
                 self.counts.parked_runs += 1;
+                let is_there = |prev| self.coverage.is_parked(*lane, incarnation, prev);
+                self.counts.gaps += u64::from(prev.is_some_and(|prev| !is_there(prev)));
                 let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
-                self.coverage.parked(*lane, *first, up_to_the_next);
+                self.coverage
+                    .parked(*lane, incarnation, *first, up_to_the_next);
             }
-            Seen::Row { lane, present } => self.coverage.row(*lane, *present),
+            Seen::Row { lane, epoch, row } => self.row(at_ms, *lane, epoch, row.as_ref()),
             Seen::Tailed { look } => {
                 for wrong in self.coverage.tailed(*look) {
                     self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
@@ -127,6 +143,11 @@ impl Judge {
 
     /// The run is over and everything healed: looks for what was lost.
     pub(crate) fn close(&mut self, at_ms: u64) {
+        let unjudged = self.coverage.unjudged();
+        if unjudged > 0 {
+            let what = format!("{unjudged} commits over what might be parked were never judged");
+            self.verdict.broken(Invariant::CommitSafety, at_ms, what);
+        }
         for (target, _) in roster::all() {
             for (place, end) in self.ends.clone() {
                 let lane = Lane { target, place };
@@ -245,7 +266,11 @@ impl Judge {
 
     fn processed(&mut self, at_ms: u64, arrived: &Arrived) {
         let next_wanted = next_wanted(self.source, arrived.lane);
-        let committable = self.took_over(arrived);
+        let Sender {
+            committable,
+            committed,
+            ..
+        } = self.took_over(arrived);
         let record = self.lanes.entry(arrived.lane).or_default();
         let (mut again, mut unexplained) = (0, None);
         for offset in &arrived.offsets {
@@ -254,7 +279,11 @@ impl Judge {
                 Step::First | Step::Late | Step::Ahead { .. } => continue,
                 Step::Again => again += 1,
             }
-            let (earlier, repetition) = record.again(at_ms, arrived, *offset, committable);
+            let (earlier, mut repetition) = record.again(at_ms, arrived, *offset, committable);
+            let lane = arrived.lane;
+            let epoch = self.epochs.get(&lane.place).map(String::as_str);
+            repetition.untold =
+                committed <= *offset || self.coverage.would_repeat(lane, epoch, *offset);
             let cause = self.disturbances.explain(&earlier, &repetition);
             if cause == Cause::Unexplained {
                 unexplained.get_or_insert(*offset);
@@ -287,20 +316,23 @@ impl Judge {
         }
     }
 
-    /// How far the partition could be committed when the worker that sends this began to send: the
-    /// first event that some target had not accepted then.
-    fn took_over(&mut self, arrived: &Arrived) -> i64 {
+    /// The worker that sends this.
+    fn took_over(&mut self, arrived: &Arrived) -> Sender {
         let place = arrived.lane.place;
         match self.senders.get(&place) {
-            Some((worker, committable)) if *worker == arrived.worker => *committable,
+            Some(sender) if sender.worker == arrived.worker => *sender,
             Some(_) | None => {
                 let missing = roster::all().filter_map(|(target, _)| {
                     let lane = Lane { target, place };
                     self.missing(lane, i64::MAX, 1).first().copied()
                 });
-                let committable = missing.min().unwrap_or(0);
-                self.senders.insert(place, (arrived.worker, committable));
-                committable
+                let sender = Sender {
+                    worker: arrived.worker,
+                    committable: missing.min().unwrap_or(0),
+                    committed: self.committed.get(&place).copied().unwrap_or(0),
+                };
+                self.senders.insert(place, sender);
+                sender
             }
         }
     }
@@ -340,20 +372,6 @@ impl Judge {
     fn ended(&mut self, open: &Open, fate: Fate) {
         if let Some(record) = self.lanes.get_mut(&open.arrived.lane) {
             record.ended(open.arrived.request, fate);
-        }
-    }
-
-    fn committed(&mut self, look: u64, place: Place, offset: i64) {
-        let before = self.committed.insert(place, offset);
-        self.counts.commits_back += u64::from(before.is_some_and(|before| offset < before));
-        self.verdict.checked(Invariant::CommitSafety, 1);
-        for (target, _) in roster::all() {
-            let lane = Lane { target, place };
-            let missing = self.missing(lane, offset, usize::MAX);
-            if !missing.is_empty() {
-                self.counts.commits_over_parked += 1;
-                self.coverage.doubt(look, lane, offset, missing);
-            }
         }
     }
 

@@ -49,13 +49,38 @@ pub(crate) enum Seen {
         look: u64,
         place: Place,
         offset: i64,
+        /// The epoch in its metadata: rows that were written under it count.
+        epoch: Option<String>,
     },
     /// A parked run of a lane lies in the retry topic; offsets of the source, both included.
-    Parked { lane: Lane, first: i64, last: i64 },
-    /// A lane's row in the lanes topic was written, or taken away by a tombstone.
-    Row { lane: Lane, present: bool },
+    Parked {
+        lane: Lane,
+        first: i64,
+        last: i64,
+        /// The DOWN period that it belongs to.
+        incarnation: String,
+        /// What it says was parked before it.
+        prev: Option<i64>,
+    },
+    /// A lane's row in the lanes topic was written under an epoch, or taken away by a tombstone.
+    Row {
+        lane: Lane,
+        epoch: String,
+        row: Option<RowSeen>,
+    },
     /// Retry and lanes topic were read beyond where they ended when that look had been taken.
     Tailed { look: u64 },
+}
+
+/// What a lane's row says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RowSeen {
+    /// The runs that count.
+    pub(crate) incarnation: String,
+    /// The last offset that a successor passes over.
+    pub(crate) delivered_through: i64,
+    /// Whether the lane was over its budget, with an attempt in flight that is parked as well.
+    pub(crate) insured: bool,
 }
 
 /// A request that arrived.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Violations that are spelled out; further ones are only counted.
-const SPELLED_OUT: usize = 200;
+/// Violations of one invariant that are spelled out; further ones are only counted.
+const SPELLED_OUT: u64 = 50;
 
 /// A promise that must hold at all times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -97,6 +97,12 @@ pub(crate) struct Counts {
     pub(crate) commits_back: u64,
     /// Runs in the retry topic.
     pub(crate) parked_runs: u64,
+    /// Runs that came before one that they follow: it had to be written again.
+    pub(crate) gaps: u64,
+    /// Rows in the lanes topic.
+    pub(crate) rows: u64,
+    /// Rows of lanes over their budget, with an attempt in flight.
+    pub(crate) insured: u64,
     /// Commits that passed parked events.
     pub(crate) commits_over_parked: u64,
 }
@@ -116,8 +122,9 @@ impl Verdict {
 
     /// An invariant was found broken.
     pub(crate) fn broken(&mut self, invariant: Invariant, at_ms: u64, what: String) {
-        self.tallies.entry(invariant).or_default().violated += 1;
-        if self.violations.len() < SPELLED_OUT {
+        let tally = self.tallies.entry(invariant).or_default();
+        tally.violated += 1;
+        if tally.violated <= SPELLED_OUT {
             self.violations.push(Violation {
                 invariant,
                 at_ms,

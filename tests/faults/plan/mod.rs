@@ -21,9 +21,6 @@ const DRAIN_EVERY: u64 = 8;
 /// Every so many steps, on average, nothing is waited for.
 const GO_ON_EVERY: u64 = 4;
 
-/// Points that the worker's code reaches at present.
-const REACHED: [Failpoint; 2] = [Failpoint::SuccessBeforeCommit, Failpoint::RevokeCallback];
-
 /// Faults that happen together, and what follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
@@ -109,12 +106,8 @@ impl Plan {
                 Fault::Storm { stays_ms }
             }
             Kind::Failpoint => {
-                let point = REACHED[dice.usize(..REACHED.len())];
-                let number = match point == Failpoint::RevokeCallback {
-                    // A worker is asked to end in order to reach it, which happens once.
-                    true => 1,
-                    false => dice.u32(1..=3),
-                };
+                let point = Failpoint::ALL[dice.usize(..Failpoint::ALL.len())];
+                let number = dice.u32(1..=often(point));
                 Fault::Failpoint {
                     slot,
                     point: Point(point),
@@ -163,6 +156,22 @@ impl Plan {
                 return vec![first, second];
             }
         }
+    }
+}
+
+/// How often an armed worker comes to this point for certain, or nearly so.
+fn often(point: Failpoint) -> u32 {
+    match point {
+        Failpoint::SuccessBeforeCommit
+        | Failpoint::SuccessBeforeRow
+        | Failpoint::RowBeforePark
+        | Failpoint::ParkAckedBeforeRowAcked
+        | Failpoint::CutoverBeforeTombstone
+        | Failpoint::CutoverAfterTombstone => 3,
+        // Once a partition that has rows.
+        Failpoint::TakeoverRowsWritten | Failpoint::TakeoverBeforeCommit => 1,
+        // A worker is asked to end in order to reach it, which happens once.
+        Failpoint::RevokeCallback => 1,
     }
 }
 

@@ -118,6 +118,7 @@ fn down() -> TargetReport {
         lanes: 3,
         parked: parked(),
         last_recovery: None,
+        at_risk: true,
         last_attempts: VecDeque::from([AttemptLine {
             at: NOW - 1_000,
             transaction: "txn_1".to_owned(),
@@ -143,6 +144,7 @@ fn untried() -> TargetReport {
         lanes: 0,
         parked: Parked::default(),
         last_recovery: None,
+        at_risk: false,
         last_attempts: VecDeque::new(),
     }
 }

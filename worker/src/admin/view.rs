@@ -52,6 +52,7 @@ pub(super) struct TargetView {
     pub(super) lanes: u64,
     pub(super) lanes_not_live: BTreeMap<&'static str, u64>,
     pub(super) worst_lanes: Vec<LaneView>,
+    pub(super) data_at_risk: bool,
     pub(super) last_failure: Option<FailureView>,
     pub(super) counters: CountersView,
     pub(super) last_attempts: Vec<AttemptView>,
@@ -88,7 +89,10 @@ pub(super) struct CountersView {
     pub(super) events_delivered: u64,
     pub(super) events_parked: u64,
     pub(super) events_drained: u64,
+    pub(super) events_dead_lettered: BTreeMap<&'static str, u64>,
+    pub(super) events_lost: BTreeMap<&'static str, u64>,
     pub(super) bytes_delivered: u64,
+    pub(super) events_dropped: u64,
     pub(super) mean_duration_ms: Option<f64>,
 }
 
@@ -199,6 +203,7 @@ impl TargetView {
             lanes: report.lanes,
             lanes_not_live: modes.zip(parked.lanes).collect(),
             worst_lanes: parked.worst.iter().map(LaneView::new).collect(),
+            data_at_risk: report.at_risk,
             last_failure: health.last_failure.as_ref().map(FailureView::new),
             counters: CountersView::new(&report.counters),
             last_attempts: report.last_attempts.iter().map(AttemptView::new).collect(),
@@ -238,7 +243,10 @@ impl CountersView {
             events_delivered: counters.events_delivered,
             events_parked: counters.events_parked,
             events_drained: counters.events_drained,
+            events_dead_lettered: counters.events_dead_lettered.clone(),
+            events_lost: counters.events_lost.clone(),
             bytes_delivered: counters.bytes_delivered,
+            events_dropped: counters.events_dropped,
             mean_duration_ms: mean,
         }
     }

@@ -45,6 +45,7 @@ pub(super) fn report_of(namespace: &str, name: &str) -> WorkerReport {
         lanes: 4,
         parked: Parked::default(),
         last_recovery: None,
+        at_risk: false,
         last_attempts: VecDeque::new(),
     };
     WorkerReport {
@@ -92,6 +93,7 @@ pub(super) fn report() -> WorkerReport {
     let mut flaky = report_of("default", "flaky");
     only(&mut flaky).health = down(NOW);
     only(&mut flaky).pending_events = 37;
+    only(&mut flaky).parked.events = 35;
     report.targets.extend(flaky.targets);
     report
 }
@@ -119,6 +121,7 @@ pub(super) fn rows() -> Vec<Row> {
         state: State::Up,
         reason: "",
         pending: 0,
+        parked: 0,
         delivered: 1204,
         rate: 20,
         p50: Some(Duration::from_millis(2)),
@@ -130,6 +133,7 @@ pub(super) fn rows() -> Vec<Row> {
         state: State::Down,
         reason: "HTTPStatus",
         pending: 137,
+        parked: 130,
         delivered: 412,
         rate: 0,
         p50: Some(Duration::from_millis(3)),
@@ -141,6 +145,7 @@ pub(super) fn rows() -> Vec<Row> {
         state: State::Suspended,
         reason: "Suspended",
         pending: 15,
+        parked: 15,
         delivered: 0,
         rate: 0,
         p50: None,

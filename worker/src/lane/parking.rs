@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
 
-use super::machine::{Due, Opening, Sight, Span, Work, Written};
+use super::absent::tell;
+use super::machine::{Ages, Due, Opening, Sight, Span, Work, Written};
 use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
@@ -30,6 +31,9 @@ const HOLD_BYTES: usize = 1 << 20;
 impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        self.mind_age(key, now);
+        self.heed_stop(key, now);
+        let ages = self.ages(key, now);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
                 return false;
@@ -38,8 +42,8 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let Some(work) = next_work(partition, key, &mut self.unacked, self.drained.left(), now)
-            else {
+            let left = self.drained.left();
+            let Some(work) = next_work(partition, key, &mut self.unacked, (left, now, ages)) else {
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -57,6 +61,12 @@ impl<P> Shard<P> {
                     }
                 }
                 Work::More => self.read_more(key),
+                Work::GiveUp => {
+                    if self.give_up(key, ages).is_none() {
+                        return false;
+                    }
+                }
+                Work::Rest => self.rest(key),
                 Work::Attempt => return true,
             }
         }
@@ -71,6 +81,11 @@ impl<P> Shard<P> {
             return;
         };
         let suspended = reason == ParkReason::Suspended;
+        match partition.lane(key) {
+            Some(lane) if lane.gated => return,
+            Some(lane) if lane.is_ephemeral() => return self.drop_behind(key),
+            Some(_) | None => {}
+        }
         if let Some(lane) = partition.lane_mut(key) {
             lane.machine.leave(reason, due, opening);
             lane.machine.suspend(suspended, now, opening.unix);
@@ -84,6 +99,7 @@ impl<P> Shard<P> {
             && ensure_away(partition, key, self.surroundings.buckets)
         {
             self.tell_left(key);
+            self.take_requests_for_done(key);
         }
         self.stir(key);
     }
@@ -100,7 +116,8 @@ impl<P> Shard<P> {
             return;
         };
         let bucket = lane.away.as_ref().map_or(0, |away| away.address.bucket);
-        if let Some(row) = lane.machine.write_row(number, bucket, now) {
+        if let Some(mut row) = lane.machine.write_row(number, bucket, now) {
+            tell(&mut row, lane, &self.targets, &row_key.scope.topic);
             let order = Order::Row(row_key, Some(Box::new(row)));
             self.out.push_back(Out::Produce(ticket(key, number), order));
         }
@@ -150,6 +167,7 @@ impl<P> Shard<P> {
             lane.machine.tombstone(number);
             let order = Order::Row(row_key, None);
             self.out.push_back(Out::Produce(ticket(key, number), order));
+            self.count_lost(key);
             self.follow_drain(key);
         }
     }
@@ -192,16 +210,17 @@ impl<P> Shard<P> {
                 lane.machine.refused(number);
             }
         }
-        self.settle(key);
+        let unix = (self.surroundings.unix_millis)(now);
+        self.settle(key, unix);
         self.stir(key);
     }
 
     /// Events that are parked for good leave the queue.
-    fn settle(&mut self, key: LaneKey) {
+    fn settle(&mut self, key: LaneKey, unix: i64) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
-        if let Some((uid, events)) = settle(partition, key)
+        if let Some((uid, events)) = settle(partition, key, unix)
             && let Some(target) = self.targets.get_mut(&uid)
         {
             target.parked(events);
@@ -239,13 +258,15 @@ impl<P> Shard<P> {
                     target.lane_recovered(&id, count.ended(now, clock::unix_millis()));
                 }
             }
+            (Some(Written::DeadLetter(why)), _) => self.was_given_up(key, why),
             (Some(Written::Row), _) => failpoint::reached(Failpoint::RowBeforePark),
             (Some(Written::Park) | None, _) => {}
         }
     }
 
     /// Settles every lane of a partition, because its terminator was written.
-    pub(super) fn settle_all(&mut self, slot: u32) {
+    pub(super) fn settle_all(&mut self, slot: u32, now: Instant) {
+        let unix = (self.surroundings.unix_millis)(now);
         let Some(partition) = self.partitions.get_mut(&slot) else {
             return;
         };
@@ -255,7 +276,7 @@ impl<P> Shard<P> {
             .map(|(key, _)| key)
             .collect();
         for key in away {
-            self.settle(key);
+            self.settle(key, unix);
             self.stir(key);
         }
     }
@@ -291,8 +312,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
-    room_left: usize,
-    now: Instant,
+    (room_left, now, ages): (usize, Instant, Ages),
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
     let bucket = lane.away.as_ref()?.address.bucket;
@@ -305,16 +325,17 @@ fn next_work(
         may_park: unacked.has_room(bucket),
         room_most: lane.away.as_ref()?.room + room_left,
         position: partition.position(),
+        ages,
     };
     lane.machine.work(now, sight)
 }
 
 /// Events that are parked for good leave the queue. Returns whose and how many.
-fn settle(partition: &mut Partition, key: LaneKey) -> Option<(uuid::Uuid, u32)> {
+fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::Uuid, u32)> {
     let terminated = partition.own.is_some_and(|own| own.is_terminated());
     let lane = partition.lane_mut(key)?;
     let uid = lane.uid;
-    let events = lane.machine.settle(terminated, clock::unix_millis());
+    let events = lane.machine.settle(terminated, unix);
     if events > 0 {
         partition.done(key.index, events);
     }
@@ -339,7 +360,7 @@ pub(super) fn opening(
 }
 
 /// Gives a lane that is not live its address. Says whether it had none.
-fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
+pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
     let (source, topic_id) = (partition.id.clone(), partition.topic_id);
     let Some(lane) = partition.lane_mut(key) else {
         return false;
@@ -347,18 +368,12 @@ fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
     if lane.away.is_some() || lane.machine.is_live() {
         return false;
     }
-    lane.away = Some(Box::new(Away {
-        address: Arc::new(LaneAddress {
-            name: name(lane),
-            source,
-            topic_id,
-            bucket: bucket(lane.uid, buckets),
-        }),
-        drain: None,
-        room: 0,
-        stopped: false,
-        count: None,
-    }));
+    lane.away = Some(Box::new(Away::new(LaneAddress {
+        name: name(lane),
+        source,
+        topic_id,
+        bucket: bucket(lane.uid, buckets),
+    })));
     true
 }
 
@@ -374,7 +389,7 @@ fn name(lane: &Lane) -> LaneName {
     }
 }
 
-fn ticket(key: LaneKey, number: u64) -> Ticket {
+pub(super) fn ticket(key: LaneKey, number: u64) -> Ticket {
     Ticket {
         slot: key.slot,
         lane: Some(key.seat()),

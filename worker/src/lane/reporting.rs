@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 use super::machine::Backlog;
 use super::partition::Partition;
+use super::read_back::ReadBack;
 use super::shard::Shard;
 use super::{Lane, LaneKey};
 use crate::clock;
 use crate::report::{LaneMode, LaneReport, TargetReport, earliest};
 use crate::source::PartitionId;
-use crate::source::record::Record;
 use crate::state::recovery::NotLive;
 use crate::telemetry::lane_log;
 
@@ -100,6 +100,7 @@ fn add(report: &mut TargetReport, partition: &Partition, lane: &Lane) {
     let Some(backlog) = lane.machine.backlog() else {
         return;
     };
+    report.at_risk |= lane.away.as_ref().is_some_and(|away| away.at_risk);
     report.pending_events += backlog.parked;
     report.pending_events -= parked_before(partition, lane, backlog).min(report.pending_events);
     let last_failure = backlog.last_failure.as_ref();
@@ -111,7 +112,7 @@ fn add(report: &mut TargetReport, partition: &Partition, lane: &Lane) {
 
 /// Events that wait in the ledger although they count as parked: a predecessor parked them and its
 /// commit did not tell so.
-fn parked_before(partition: &Partition, lane: &Lane, backlog: &Backlog<Record>) -> u64 {
+fn parked_before(partition: &Partition, lane: &Lane, backlog: &Backlog<ReadBack>) -> u64 {
     let Some(through) = backlog.parked_through else {
         return 0;
     };
@@ -121,7 +122,7 @@ fn parked_before(partition: &Partition, lane: &Lane, backlog: &Backlog<Record>) 
         .count() as u64
 }
 
-fn lane_report(id: &PartitionId, backlog: &Backlog<Record>, stopped: bool) -> LaneReport {
+fn lane_report(id: &PartitionId, backlog: &Backlog<ReadBack>, stopped: bool) -> LaneReport {
     let mode = if stopped {
         LaneMode::Stopped
     } else if backlog.is_parking() {

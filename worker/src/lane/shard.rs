@@ -6,11 +6,11 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::AbortRegistration;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
+use uuid::Uuid;
 
 use super::drained::Drained;
 use super::drains;
@@ -54,6 +54,8 @@ pub struct Launch<P> {
 pub struct Shard<P> {
     pub(super) surroundings: Surroundings,
     pub(super) targets: Targets<P>,
+    /// Targets that people have ended.
+    pub(super) ended: FxHashSet<Uuid>,
     pub(super) partitions: FxHashMap<u32, Partition>,
     /// What others are asked to do, oldest first.
     pub(super) out: VecDeque<Out>,
@@ -76,6 +78,7 @@ impl<P> Shard<P> {
     pub fn new(surroundings: Surroundings) -> Self {
         Self {
             targets: FxHashMap::default(),
+            ended: FxHashSet::default(),
             partitions: FxHashMap::default(),
             out: VecDeque::new(),
             unacked: Unacked::default(),
@@ -101,10 +104,13 @@ impl<P> Shard<P> {
         self.out.push_front(out);
     }
 
-    /// Takes over a complete set of targets. `prepare` makes a new or changed one ready.
+    /// Takes over a complete set of targets: the lanes of one that is not in it end, unless they live by
+    /// their rows alone; of those only the lanes of the `ended` do. `prepare` makes a new or changed
+    /// target ready.
     pub fn apply(
         &mut self,
         targets: &[WorkerTarget],
+        ended: &[Uuid],
         prepare: impl Fn(&WorkerTarget) -> Result<P, PrepareError>,
         now: Instant,
     ) {
@@ -112,18 +118,26 @@ impl<P> Shard<P> {
         for target in targets {
             let uid = target.compiled.uid;
             let entry = match old.remove(&uid) {
-                Some(entry) if Arc::ptr_eq(&entry.of.compiled, &target.compiled) => entry,
+                Some(entry) if entry.of.is_same(target) => entry,
                 Some(entry) => entry.changed(target.clone(), prepare(target)),
                 None => Target::new(target.clone(), prepare(target)),
             };
             self.targets.insert(uid, entry);
         }
+        self.ended = ended.iter().copied().collect();
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {
+            let (mut ending, mut gated) = (Vec::new(), false);
             if let Some(partition) = self.partitions.get_mut(&slot) {
-                matching::follow(partition, &self.targets, now);
-                matching::begin(partition, &self.targets, &[], &mut self.lanes_begun);
+                ending = matching::follow(partition, &self.targets, &self.ended, now);
+                gated = matching::begin(partition, &self.targets, &[], &mut self.lanes_begun);
             }
+            if gated {
+                self.shut_gate(slot, now);
+            }
+            ending.into_iter().for_each(|key| self.end_lane(key));
+            self.keep_absent(slot, now);
+            self.heed_requests(slot, now);
             self.wake_partition(slot, now);
         }
         for target in self.targets.values_mut() {

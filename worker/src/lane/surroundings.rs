@@ -1,6 +1,6 @@
 //! What a shard knows of the worker it is part of. Fixed while the worker runs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::park::reader::BucketEnds;
 
@@ -17,10 +17,15 @@ pub struct Surroundings {
     pub ends: BucketEnds,
     /// How long the retry topic keeps a record.
     pub retention: Duration,
+    /// What the wall clock shows at a time, milliseconds since the Unix epoch: the age of what is parked
+    /// counts from the broker's clock.
+    pub unix_millis: fn(Instant) -> i64,
     /// Bytes of records that the worker may hold.
     pub budget_bytes: u64,
     /// How many shards share it.
     pub shards: u64,
+    /// How long a target may be missing before it counts as deleted.
+    pub absence: Duration,
 }
 
 impl Surroundings {

@@ -11,12 +11,16 @@ use std::time::{Duration, Instant};
 use parcelhook_crds::compiled::Source;
 use parcelhook_crds::lane::{LaneRow, NotBefore};
 
+use super::machine::WhyGivenUp;
 use super::recovering::Recovering;
 use super::request::{Destination, Sent};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
 use crate::recover::backoff::Wait;
-use crate::report::{AttemptLine, Failure, LAST_ATTEMPTS, Parked, TargetCounters, TargetReport};
+use crate::report::{
+    AttemptLine, Failure, LAST_ATTEMPTS, LOST_RETENTION, LOST_SOURCE_GONE, Parked, TargetCounters,
+    TargetReport,
+};
 use crate::router::filter::Filter;
 use crate::source::PartitionId;
 use crate::state::health::{LaneFailure, Transition};
@@ -215,21 +219,66 @@ impl<P> Target<P> {
         self.log_transition(self.of.shared.look(now));
     }
 
+    /// The lane's oldest event has been parked for half the time that it is kept.
+    pub fn tell_risk(&self, lane: &PartitionId, max_age: Duration) {
+        let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
+        let kept_s = max_age.as_secs();
+        tracing::warn!(
+            event = "lane.at_risk", %namespace, target = %name, %lane, kept_s,
+            "the oldest parked event has waited for half the time that it is kept; then it becomes a dead letter"
+        );
+    }
+
+    /// A lane begins to write dead letters, from this offset of its partition on.
+    pub fn tell_given_up(&self, lane: &PartitionId, why: WhyGivenUp, offset: i64) {
+        let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
+        tracing::error!(
+            event = "lane.dead_letters", %namespace, target = %name, %lane, offset,
+            reason = why.as_str(), "parked events are given up: they become dead letters"
+        );
+    }
+
+    /// A dead letter was written.
+    pub fn gave_up(&mut self, why: WhyGivenUp) {
+        let counters = &mut self.counters;
+        *counters
+            .events_dead_lettered
+            .entry(why.as_str())
+            .or_default() += 1;
+        match why {
+            WhyGivenUp::SourceGone => {
+                *counters.events_lost.entry(LOST_SOURCE_GONE).or_default() += 1
+            }
+            WhyGivenUp::Expired => {}
+        }
+    }
+
+    /// The retry topic's retention took parked events.
+    pub fn lost_to_retention(&mut self, events: u64) {
+        *self.counters.events_lost.entry(LOST_RETENTION).or_default() += events;
+    }
+
     /// The lane is no longer this worker's.
     pub fn forget(&self, lane: &PartitionId, now: Instant) {
         self.log_transition(self.of.shared.forget(lane, now));
+    }
+
+    /// Events were dropped, because they are ephemeral.
+    pub fn dropped(&mut self, events: u64) {
+        self.counters.events_dropped += events;
     }
 
     /// What this shard counted.
     pub fn report(&self) -> TargetReport {
         TargetReport {
             target: Arc::clone(&self.of.compiled),
-            health: self.of.shared.health(self.of.compiled.suspend),
+            health: self.of.shared.health(self.of.is_suspended()),
             counters: self.counters.clone(),
             pending_events: 0,
             lanes: 0,
             parked: Parked::default(),
             last_recovery: self.of.shared.last_recovery(),
+            at_risk: false,
             last_attempts: self.last_attempts.clone(),
         }
     }

@@ -107,6 +107,8 @@ pub struct TargetReport {
     pub parked: Parked,
     /// The last time that all its lanes were live again.
     pub last_recovery: Option<Recovered>,
+    /// Whether the oldest parked event of some lane has waited for half the time that it is kept.
+    pub at_risk: bool,
     /// The newest attempts, newest first, at most [`LAST_ATTEMPTS`].
     pub last_attempts: VecDeque<AttemptLine>,
 }
@@ -120,6 +122,7 @@ impl TargetReport {
         self.lanes += other.lanes;
         self.parked.merge(other.parked);
         self.health.next_attempt = earliest(self.health.next_attempt, other.health.next_attempt);
+        self.at_risk |= other.at_risk;
         self.last_attempts.extend(other.last_attempts);
         let newest_first = |line: &AttemptLine| std::cmp::Reverse(line.at);
         self.last_attempts
@@ -163,13 +166,25 @@ pub struct TargetCounters {
     pub events_parked: u64,
     /// Events delivered from the retry topic.
     pub events_drained: u64,
+    /// Events that became dead letters, by reason.
+    pub events_dead_lettered: BTreeMap<&'static str, u64>,
+    /// Parked events that were lost, by cause; those of retention at most.
+    pub events_lost: BTreeMap<&'static str, u64>,
     /// Body bytes delivered.
     pub bytes_delivered: u64,
+    /// Events of class Ephemeral that were dropped.
+    pub events_dropped: u64,
     /// Attempt durations.
     pub durations: Histogram<17>,
     /// Events per attempt.
     pub transaction_events: Histogram<8>,
 }
+
+/// Cause of the loss of parked events: the retry topic's retention took them.
+pub const LOST_RETENTION: &str = "retention";
+
+/// Cause of the loss of an event that was parked by its place: its source topic has it no more.
+pub const LOST_SOURCE_GONE: &str = "source-gone";
 
 /// Where an outcome is counted in [`TargetCounters::outcomes`].
 pub fn outcome_index(outcome: Outcome) -> usize {
@@ -268,6 +283,7 @@ impl TargetCounters {
         self.bytes_delivered += other.bytes_delivered;
         self.events_parked += other.events_parked;
         self.events_drained += other.events_drained;
+        self.events_dropped += other.events_dropped;
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
             *mine += theirs;
         }
@@ -276,6 +292,12 @@ impl TargetCounters {
         }
         for (code, count) in &other.codes {
             *self.codes.entry(*code).or_default() += count;
+        }
+        for (reason, count) in &other.events_dead_lettered {
+            *self.events_dead_lettered.entry(reason).or_default() += count;
+        }
+        for (cause, count) in &other.events_lost {
+            *self.events_lost.entry(cause).or_default() += count;
         }
         self.durations.merge(&other.durations);
         self.transaction_events.merge(&other.transaction_events);

@@ -11,6 +11,7 @@
 mod outlet;
 mod own_topics;
 mod reporter;
+mod roster;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -251,8 +252,10 @@ fn surroundings(
         buckets: internal.retry_buckets,
         ends: ends.clone(),
         retention: internal.retry_retention.unwrap_or(Duration::MAX),
+        unix_millis: |_| clock::unix_millis(),
         budget_bytes: config.byte_budget as u64,
         shards: config.shards.get() as u64,
+        absence: roster::ABSENCE,
     }
 }
 

@@ -98,6 +98,13 @@ impl admin::Reporter for Reporter {
             problems: self.snapshots.borrow().problems.clone(),
         }
     }
+
+    async fn retry(&self, target: Uuid) {
+        for shard in self.shards.iter() {
+            // A shard that has ended has nothing to try.
+            let _ = shard.send(Request::Retry(target)).await;
+        }
+    }
 }
 
 /// A reporter for those who ask before the worker has begun: it knows nothing then.
@@ -116,6 +123,12 @@ impl admin::Reporter for LateReporter {
         match self.0.get() {
             Some(reporter) => reporter.report().await,
             None => WorkerReport::default(),
+        }
+    }
+
+    async fn retry(&self, target: Uuid) {
+        if let Some(reporter) = self.0.get() {
+            reporter.retry(target).await;
         }
     }
 }

@@ -23,6 +23,20 @@ pub struct WorkerTarget {
     pub compiled: Arc<CompiledTarget>,
     /// Shared by all shards and by all versions of the configuration.
     pub shared: Arc<TargetShared>,
+    /// Since when its manifest is missing, milliseconds since the Unix epoch.
+    pub absent_since: Option<i64>,
+}
+
+impl WorkerTarget {
+    /// Whether its events are kept and nothing is sent.
+    pub fn is_suspended(&self) -> bool {
+        self.compiled.suspend || self.absent_since.is_some()
+    }
+
+    /// Whether a lane would be treated the same under both.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.compiled, &other.compiled) && self.absent_since == other.absent_since
+    }
 }
 
 /// See the module.

@@ -99,6 +99,8 @@ families! {
         "Failed attempts in a row of the parked lane that has most: the wait doubles with each.";
     TARGET_LANES = Gauge "parcelhook_target_lanes" ["namespace", "target", "mode"]
         "Lanes of the target on this worker by mode: live, draining, parking, stopped.";
+    TARGET_DATA_AT_RISK = Gauge "parcelhook_target_data_at_risk" ["namespace", "target"]
+        "1 while some parked event has waited for half the time that it is kept.";
     TARGET_SUCCESSES = Counter "parcelhook_target_successes_total" ["namespace", "target"]
         "Attempts that were delivered.";
     TARGET_FAILURES = Counter "parcelhook_target_failures_total" ["namespace", "target"]
@@ -117,8 +119,14 @@ families! {
         "Events parked in the retry topic.";
     TARGET_EVENTS_DRAINED = Counter "parcelhook_target_events_drained_total" ["namespace", "target"]
         "Events delivered from the retry topic; they count as delivered, too.";
+    TARGET_EVENTS_DEAD_LETTERED = Counter "parcelhook_target_events_dead_lettered_total" ["namespace", "target", "reason"]
+        "Events that were given up and written to a dead-letter topic, by reason: Expired, SourceGone.";
+    TARGET_EVENTS_LOST = Counter "parcelhook_target_events_lost_total" ["namespace", "target", "cause"]
+        "Parked events that Kafka deleted before they were delivered: retention (at most), source-gone.";
     TARGET_BYTES_DELIVERED = Counter "parcelhook_target_bytes_delivered_total" ["namespace", "target"]
         "Body bytes delivered.";
+    TARGET_EVENTS_DROPPED = Counter "parcelhook_target_events_dropped_total" ["namespace", "target", "class"]
+        "Events that were dropped because they are of a class that is not kept.";
     TARGET_ATTEMPT_DURATION = Histogram "parcelhook_target_attempt_duration_seconds" ["namespace", "target"]
         "Time from the start of an attempt to its outcome.";
     TARGET_TRANSACTION_EVENTS = Histogram "parcelhook_target_transaction_events" ["namespace", "target"]
@@ -258,6 +266,7 @@ mod tests {
             "result",
             "cause",
             "task",
+            "class",
             "mode",
             "own_topic",
         ];

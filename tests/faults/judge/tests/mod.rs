@@ -10,6 +10,9 @@ const PLACE: Place = Place {
     topic: 0,
     partition: 1,
 };
+/// The epoch of all commits.
+const EPOCH: &str = "1.0000000000000001";
+const INCARNATION: &str = "1.0000000000000001.1";
 /// The lane of the target that wants everything.
 const LANE: Lane = Lane {
     target: roster::STEADY,
@@ -103,17 +106,46 @@ impl Story {
             look,
             place: PLACE,
             offset,
+            epoch: Some(EPOCH.to_owned()),
         })
     }
 
     fn parked(&mut self, first: i64, last: i64) -> &mut Self {
         let lane = self.lane;
-        self.see(Seen::Parked { lane, first, last })
+        self.see(Seen::Parked {
+            lane,
+            first,
+            last,
+            incarnation: INCARNATION.to_owned(),
+            prev: None,
+        })
     }
 
-    fn row(&mut self, present: bool) -> &mut Self {
+    /// The lane's row under the epoch of all commits.
+    fn row(&mut self, delivered_through: i64) -> &mut Self {
+        self.row_of(EPOCH, INCARNATION, delivered_through)
+    }
+
+    fn row_of(&mut self, epoch: &str, incarnation: &str, delivered_through: i64) -> &mut Self {
         let lane = self.lane;
-        self.see(Seen::Row { lane, present })
+        self.see(Seen::Row {
+            lane,
+            epoch: epoch.to_owned(),
+            row: Some(RowSeen {
+                incarnation: incarnation.to_owned(),
+                delivered_through,
+                insured: false,
+            }),
+        })
+    }
+
+    fn tombstone(&mut self) -> &mut Self {
+        let lane = self.lane;
+        self.see(Seen::Row {
+            lane,
+            epoch: EPOCH.to_owned(),
+            row: None,
+        })
     }
 
     /// Gives all other targets what there is, so that commits are about the story's lane alone.

@@ -90,20 +90,57 @@ fn a_commit_over_what_was_neither_delivered_nor_parked_is_unsafe() {
 
 #[test]
 fn a_commit_over_parked_events_is_safe_with_a_row_only() {
-    for (parked, row, kept) in [
-        ((1, 1), true, true),
-        ((1, 1), false, false),
-        ((2, 9), true, false),
-    ] {
+    type Written = fn(&mut Story);
+    let table: [(&str, (i64, i64), Written, bool); 6] = [
+        (
+            "a row",
+            (1, 1),
+            |story| {
+                story.row(0);
+            },
+            true,
+        ),
+        ("no row", (1, 1), |_| {}, false),
+        (
+            "other events",
+            (2, 9),
+            |story| {
+                story.row(0);
+            },
+            false,
+        ),
+        (
+            "a row of another epoch",
+            (1, 1),
+            |story| {
+                story.row_of("2.0000000000000001", INCARNATION, 0);
+            },
+            false,
+        ),
+        (
+            "a row of another incarnation",
+            (1, 1),
+            |story| {
+                story.row_of(EPOCH, "1.0000000000000001.2", 0);
+            },
+            false,
+        ),
+        (
+            "a row that is gone before the topics were read",
+            (1, 1),
+            |story| {
+                story.row(0).tombstone();
+            },
+            true,
+        ),
+    ];
+    for (name, (first, last), written, kept) in table {
         let mut story = Story::new();
         story.others_got(0..2).delivered(0, &[0]).committed(7, 2);
-        story.parked(parked.0, parked.1);
-        if row {
-            // It may be gone again before the topics were read.
-            story.row(true).row(false);
-        }
+        story.parked(first, last);
+        written(&mut story);
         story.see(Seen::Tailed { look: 7 });
-        assert_eq!(story.broken().is_empty(), kept, "{parked:?} {row}");
+        assert_eq!(story.broken().is_empty(), kept, "{name}");
     }
 }
 
@@ -111,7 +148,24 @@ fn a_commit_over_parked_events_is_safe_with_a_row_only() {
 fn a_row_that_was_gone_before_the_commit_does_not_help() {
     let mut story = Story::new();
     story.others_got(0..2).delivered(0, &[0]).parked(1, 1);
-    story.row(true).row(false).committed(7, 2);
+    story.row(0).tombstone().committed(7, 2);
     story.see(Seen::Tailed { look: 7 });
+    assert_eq!(story.broken(), [Invariant::CommitSafety]);
+}
+
+#[test]
+fn a_row_that_passes_over_what_was_not_delivered_is_unsafe() {
+    let mut story = Story::new();
+    story.delivered(0, &[0]).parked(1, 1).row(0);
+    assert_eq!(story.broken(), []);
+    story.row(1);
+    assert_eq!(story.broken(), [Invariant::CommitSafety]);
+}
+
+#[test]
+fn a_doubt_that_nobody_could_judge_is_no_proof() {
+    let mut story = Story::new();
+    story.others_got(0..2).delivered(0, &[0]).committed(7, 2);
+    story.judge.close(1_000);
     assert_eq!(story.broken(), [Invariant::CommitSafety]);
 }

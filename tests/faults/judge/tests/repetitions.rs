@@ -19,6 +19,14 @@ fn without_kafka(story: &mut Story) {
     story.delivered(0, &[0]);
 }
 
+fn with_silent_kafka(story: &mut Story) {
+    let place = PLACE;
+    story
+        .see(Seen::Produced { place, end: 1 })
+        .delivered(0, &[0]);
+    story.later(5_000).see(Seen::Produced { place, end: 2 });
+}
+
 fn cut(story: &mut Story) {
     let request = story.sent(0, &[0], true);
     story.cut(request, Side::Worker);
@@ -33,15 +41,35 @@ fn another_killed(story: &mut Story) {
     story.worker(1, WorkerChange::Killed).delivered(0, &[0]);
 }
 
+fn another_killed_and_committed(story: &mut Story) {
+    another_killed(story);
+    story.committed(0, 1);
+}
+
+fn another_killed_with_an_old_row(story: &mut Story) {
+    story.parked(0, 0).row(-1);
+    another_killed_and_committed(story);
+}
+
+fn moved_in_a_settled_group(story: &mut Story) {
+    another_killed(story);
+    story.later(60_000).delivered(1, &[1]).committed(0, 1);
+    story.later(60_000);
+}
+
 #[test]
 fn repetitions_are_put_down_to_what_was_done() {
-    let table: [(Deed, Cause); 6] = [
+    let table: [(Deed, Cause); 10] = [
         (killed, Cause::Killed),
         (frozen, Cause::Frozen),
         (without_kafka, Cause::Kafka),
+        (with_silent_kafka, Cause::Kafka),
         (cut, Cause::Ambiguous),
         (slow, Cause::Late),
-        (another_killed, Cause::Unexplained),
+        (another_killed, Cause::Rebalance),
+        (another_killed_and_committed, Cause::Unexplained),
+        (another_killed_with_an_old_row, Cause::Rebalance),
+        (moved_in_a_settled_group, Cause::Unexplained),
     ];
     for (done, cause) in table {
         let mut story = Story::new();
@@ -85,7 +113,7 @@ fn a_kill_explains_only_what_the_dead_had_delivered() {
     let mut story = Story::new();
     story.others_got(0..1).delivered(0, &[0]);
     story.worker(0, WorkerChange::Killed);
-    story.delivered(1, &[0]).delivered(2, &[0]);
+    story.delivered(1, &[0]).committed(0, 1).delivered(2, &[0]);
     assert_eq!(story.cause(), [(Cause::Killed, 1), (Cause::Unexplained, 1)]);
 }
 

@@ -82,7 +82,7 @@ impl Detail<'_> {
             .map(|(code, count)| (code.to_string(), *count));
         let reasons = counters.reasons.iter();
         let reasons = reasons.map(|(reason, count)| ((*reason).to_owned(), *count));
-        let rows: [(&str, String); 13] = [
+        let rows: [(&str, String); 14] = [
             ("pending", format!("{} events", view.pending_events)),
             (
                 "parked",
@@ -100,6 +100,7 @@ impl Detail<'_> {
                 "delivered bytes",
                 Bytes(counters.bytes_delivered).to_string(),
             ),
+            ("dropped events", counters.events_dropped.to_string()),
             ("successes", counters.successes.to_string()),
             ("failures (bad status)", counters.failures.to_string()),
             ("errors (no response)", counters.errors.to_string()),

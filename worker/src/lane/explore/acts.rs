@@ -140,7 +140,7 @@ impl Session {
             let ready = self.machine.ready(now()).is_ok();
             self.may_act() && ready && self.frontier < self.position && !self.suspended
         } else {
-            self.may_act() && self.machine.work(now(), self.sight()) == Some(Work::Attempt)
+            self.may_act() && self.machine.work(self.now(), self.sight()) == Some(Work::Attempt)
         }
     }
 

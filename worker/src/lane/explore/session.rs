@@ -17,7 +17,7 @@ use super::Dot;
 use super::outside::{GROUP, Note, Outside, Run, What, place};
 use super::variant::{Variant, is};
 use crate::clock;
-use crate::lane::machine::{Machine, Opening, Sight, Span, Work};
+use crate::lane::machine::{Ages, Backlog, Machine, Opening, Sight, Span, Work};
 use crate::lane::own::Own;
 use crate::lane::takeover::{Subject, TakeOver};
 
@@ -165,6 +165,7 @@ impl Session {
 
     /// Performs what the machine asks for, until it asks for nothing but an attempt.
     pub(super) fn drive(&mut self, now: Instant) {
+        let now = now.max(self.now());
         while self.may_act()
             && let Some(work) = self.machine.work(now, self.sight())
         {
@@ -180,6 +181,8 @@ impl Session {
                 Work::BeginDrain => self.begin_drain(),
                 Work::More => self.read_more(),
                 Work::Attempt => break,
+                Work::Rest => self.machine.rest(),
+                Work::GiveUp => unreachable!("nothing grows old here"),
                 Work::Tombstone => {
                     let number = self.free_number();
                     self.machine.tombstone(number);
@@ -191,12 +194,22 @@ impl Session {
         self.reading = self.reading.filter(|reading| drain == Some(reading.drain));
     }
 
+    /// The time at least: what was due once stays due while the lane drains.
+    pub(super) fn now(&self) -> Instant {
+        let drains = self.machine.backlog().is_some_and(Backlog::is_draining);
+        if drains { later() } else { now() }
+    }
+
     pub(super) fn sight(&self) -> Sight {
         Sight {
             waiting: (self.position - self.frontier) as u64,
             hold_is_full: self.full,
             may_park: true,
             room_most: self.sizes.room,
+            ages: Ages {
+                too_old: i64::MIN,
+                overdue: i64::MIN,
+            },
             position: self.position,
         }
     }

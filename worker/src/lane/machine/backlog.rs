@@ -3,9 +3,13 @@
 //! Owns what a successor finds in the lane's row, the runs on their way, and one reading of the bucket.
 //! Everything that is asked of it is decided from its own state and the number of events that wait.
 
+mod expiry;
+
 use std::time::Instant;
 
-use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason};
+use parcelhook_crds::lane::{
+    Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason, Wants,
+};
 
 use super::drain::{Again, Drain, Drainable, DrainedRun};
 use super::parks::Parks;
@@ -97,6 +101,8 @@ pub struct Backlog<E> {
     /// Where the last row said that reading begins.
     resume_told: i64,
     oversize: Oversize,
+    /// Events that retention took and nobody was told of.
+    lost: u64,
 }
 
 impl<E: Event> Backlog<E> {
@@ -123,6 +129,7 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: opening.bucket_end,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
@@ -154,6 +161,7 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: row.resume_offset,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
@@ -174,12 +182,12 @@ impl<E: Event> Backlog<E> {
 
     /// Whether a successor would not find the lane as it is, and nothing is on its way.
     pub fn owes_row(&self) -> bool {
-        self.row.is_owed()
+        self.row.is_owed() && !self.is_cut()
     }
 
-    /// Whether rows or runs are on their way.
+    /// Whether rows, runs or dead letters are on their way.
     pub fn is_writing(&self) -> bool {
-        self.row.is_in_flight() || !self.parks.is_empty()
+        self.row.is_in_flight() || !self.parks.is_empty() || self.is_giving_up()
     }
 
     /// Whether the target is suspended.
@@ -219,8 +227,7 @@ impl<E: Event> Backlog<E> {
                 drain.has_gap()
                     && drain.is_empty()
                     && !drain.is_attempting()
-                    && self.parks.is_empty()
-                    && drain.has_scanned(self.parked_end())
+                    && self.has_read_all(drain)
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -271,10 +278,13 @@ impl<E: Event> Backlog<E> {
         match &self.phase {
             Phase::Parking => {
                 let alone = !insured || weakened(Weakness::DrainsBesideAttempt);
-                let may = self.due.has_come(now) && alone && !self.suspended;
-                (may && self.row.is_known()).then_some(Work::BeginDrain)
+                let wanted = self.may_send(now) || self.is_overdue(sight.ages);
+                (wanted && alone && self.row.is_known()).then_some(Work::BeginDrain)
             }
             Phase::Draining(drain) => {
+                if let Some(work) = self.giving_up_work(drain, now, sight) {
+                    return work;
+                }
                 let idle = !drain.is_attempting() && !self.suspended;
                 if idle && self.has_transaction(drain, sight.position) {
                     return Some(Work::Attempt);
@@ -319,7 +329,12 @@ impl<E: Event> Backlog<E> {
 
     pub(super) fn wake(&self, insured: bool) -> Option<Instant> {
         let due = match (&self.phase, self.due) {
-            (Phase::Parking, Due::At(at, _)) if !insured && !self.suspended => Some(at),
+            // Before the row is known the lane waits for its ack, not for a time that may have passed.
+            (Phase::Parking, Due::At(at, _))
+                if !insured && !self.suspended && self.row.is_known() =>
+            {
+                Some(at)
+            }
             (Phase::Parking | Phase::Draining(_) | Phase::CuttingOver { .. }, _) => None,
         };
         [due, self.row.wake()].into_iter().flatten().min()
@@ -359,6 +374,8 @@ impl<E: Event> Backlog<E> {
             parked: self.parked,
             parked_through: self.parked_through,
             last_request: self.last_request.clone(),
+            wants: Wants::Everything,
+            absent_since: None,
         }
     }
 
@@ -399,6 +416,11 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(super) fn tombstone(&mut self, number: u64) {
+        if let Phase::Draining(drain) = &self.phase
+            && drain.is_cut_short()
+        {
+            self.count_lost(u64::MAX);
+        }
         self.phase = Phase::CuttingOver {
             tombstone: Some(number),
         };
@@ -413,6 +435,9 @@ impl<E: Event> Backlog<E> {
         if let Some(last) = self.parks.acked(number, offset) {
             self.parked_at(offset, last);
             return Some(Written::Park);
+        }
+        if let Some(why) = self.letter_written(number) {
+            return Some(Written::DeadLetter(why));
         }
         self.row.acked(number).then_some(Written::Row)
     }
@@ -435,7 +460,7 @@ impl<E: Event> Backlog<E> {
             *tombstone = None;
             return;
         }
-        if !self.parks.failed(number) {
+        if !self.parks.failed(number) && !self.letter_refused(number) {
             self.row.failed(number);
         }
     }
@@ -445,7 +470,11 @@ impl<E: Event> Backlog<E> {
         match self.parks.find(number) {
             Some((1, last)) => self.oversize.reference = Some(last),
             Some((_, last)) => self.oversize.singly_through = Some(last),
-            None => {}
+            None => {
+                if let Phase::Draining(drain) = &mut self.phase {
+                    drain.letter_too_large(number);
+                }
+            }
         }
         self.refused(number);
     }
@@ -463,6 +492,7 @@ impl<E: Event> Backlog<E> {
         if counted {
             self.parked += u64::from(events);
             self.parked_through = Some(last);
+            self.row.changed(Lacks::Count);
         }
         self.oldest_parked_at.get_or_insert(unix);
         events
@@ -487,11 +517,12 @@ impl<E: Event> Backlog<E> {
         if drain.number != number {
             return;
         }
-        drain.take(incarnation, runs);
+        let skipped = drain.take(incarnation, runs);
         drain.scanned(scanned_to);
         if drain.again(self.attempted) == Again::Part {
             drain.widen();
         }
+        self.count_lost(skipped);
         self.follow();
     }
 
@@ -534,13 +565,18 @@ impl<E: Event> Backlog<E> {
         let Phase::Draining(drain) = &self.phase else {
             return None;
         };
-        if drain.is_empty() {
+        if !drain.may_begin() {
             return None;
         }
         match drain.again(self.attempted) {
             Again::Whole(events) => Some(drain.drainable(Some(events))),
             Again::None | Again::Part | Again::Broken => Some(drain.drainable(None)),
         }
+    }
+
+    /// All that was ever parked has been read, and nothing is on its way.
+    fn has_read_all(&self, drain: &Drain<E>) -> bool {
+        self.parks.is_empty() && drain.has_scanned(self.parked_end())
     }
 
     /// Whether the next transaction can be formed. One that was attempted waits until all of it is there,
@@ -550,7 +586,7 @@ impl<E: Event> Backlog<E> {
         match drain.again(self.attempted) {
             Again::Whole(_) | Again::None | Again::Broken => !drain.is_empty(),
             Again::Part => {
-                let parked = self.parks.is_empty() && drain.has_scanned(self.parked_end());
+                let parked = self.has_read_all(drain);
                 let read = self.attempted.is_none_or(|(_, last)| last < position);
                 parked && read
             }
@@ -650,8 +686,37 @@ impl<E: Event> Backlog<E> {
 
     // What people and configuration ask for.
 
+    /// What the row says beside the machine's own state has changed.
+    pub(super) fn changed(&mut self) {
+        self.row.changed(Lacks::State);
+    }
+
+    /// The lane has stopped and a person gives up what is up to `offset`, which cannot be beyond what is
+    /// parked. Returns how far it went; none in a lane that has not stopped.
+    pub(super) fn skip_to(&mut self, offset: i64, due: Due) -> Option<i64> {
+        if !self.has_gap() || self.drain_is_attempting() {
+            return None;
+        }
+        let to = offset.min(self.parked_through.unwrap_or(offset));
+        self.passed(to);
+        self.stop_draining();
+        self.due = due;
+        Some(to)
+    }
+
+    fn drain_is_attempting(&self) -> bool {
+        matches!(&self.phase, Phase::Draining(drain) if drain.is_attempting())
+    }
+
+    /// Nothing of the lane is wanted any more: only its tombstone is left to write.
+    pub(super) fn end(&mut self) {
+        if !self.is_cut() {
+            self.phase = Phase::CuttingOver { tombstone: None };
+        }
+    }
+
     pub(super) fn hurry(&mut self, now: Instant, unix: i64) {
-        if matches!(self.phase, Phase::Parking) && !self.suspended && !self.due.has_come(now) {
+        if !self.is_cut() && !self.suspended && !self.due.has_come(now) {
             self.due = Due::At(now, unix);
             self.row.changed(Lacks::State);
         }
@@ -666,6 +731,7 @@ impl<E: Event> Backlog<E> {
             self.due = Due::Never;
             if let Phase::Draining(drain) = &self.phase
                 && !drain.is_attempting()
+                && !drain.is_giving_up()
             {
                 self.stop_draining();
             }

@@ -3,11 +3,14 @@
 //! Owns the events that were read and not yet delivered, oldest first, and the rules by which a record
 //! of the bucket is taken, skipped or remembered. Bounded by [`ROOM_MOST`] and one record.
 
+mod giving_up;
+
 use std::collections::VecDeque;
 
 use parcelhook_crds::lane::Incarnation;
 
 use super::Event;
+use super::letters::Letters;
 use super::weak::{Weakness, weakened};
 
 /// Bytes that the reader may send for the first attempt after a failure. Most lanes that are probed
@@ -42,10 +45,11 @@ pub struct Drainable<'a, E> {
     pub again: Option<u32>,
 }
 
-impl<'a, E> Drainable<'a, E> {
+impl<'a, E: Event> Drainable<'a, E> {
     /// The events, oldest first.
     pub fn events(&self) -> impl Iterator<Item = &'a E> + Clone + use<'a, E> {
         let events = self.buffer.iter().map(|drained| &drained.event);
+        let events = events.take_while(|event| !event.is_gone());
         let most = self.again.map_or(usize::MAX, |events| events as usize);
         events.take(most)
     }
@@ -86,6 +90,10 @@ pub(super) struct Drain<E> {
     needed: usize,
     /// Events of the attempt in flight.
     attempting: Option<u32>,
+    /// Of the oldest events, in their order.
+    letters: Letters,
+    /// No topic takes this event: its dead letter holds its place only.
+    by_place: Option<i64>,
 }
 
 impl<E: Event> Drain<E> {
@@ -105,33 +113,40 @@ impl<E: Event> Drain<E> {
             room: ROOM_FIRST,
             needed: 0,
             attempting: None,
+            letters: Letters::default(),
+            by_place: None,
         }
     }
 
-    /// Takes what the reader sent.
-    pub(super) fn take(&mut self, incarnation: Incarnation, runs: Vec<DrainedRun<E>>) {
+    /// Takes what the reader sent. Returns how many source offsets retention took before it.
+    pub(super) fn take(&mut self, incarnation: Incarnation, runs: Vec<DrainedRun<E>>) -> u64 {
+        let mut skipped = 0;
         for run in runs {
             self.granted = self.granted.saturating_sub(run.size);
-            self.take_run(incarnation, run);
+            skipped += self.take_run(incarnation, run);
         }
+        skipped
     }
 
-    fn take_run(&mut self, incarnation: Incarnation, run: DrainedRun<E>) {
-        let Some(last) = run.events.last().map(Event::offset) else {
-            return;
+    fn take_run(&mut self, incarnation: Incarnation, run: DrainedRun<E>) -> u64 {
+        let ends = (run.events.first(), run.events.last());
+        let (Some(first), Some(last)) = (ends.0.map(Event::offset), ends.1.map(Event::offset))
+        else {
+            return 0;
         };
         let any = weakened(Weakness::TakesAnyIncarnation);
         if (run.incarnation != incarnation && !any) || last <= self.through {
-            return;
+            return 0;
         }
-        let taken = any || weakened(Weakness::TakesWithoutPredecessor);
-        let taken = std::mem::take(&mut self.lost) || taken;
+        let lost = std::mem::take(&mut self.lost);
+        let taken = lost || any || weakened(Weakness::TakesWithoutPredecessor);
         if !taken && run.prev.is_some_and(|prev| prev > self.through) {
             // A correct copy of what is missing follows, and of this one behind it.
             self.ahead = self.ahead.max(Some(last));
-            return;
+            return 0;
         }
         let through = self.through;
+        let skipped = if lost { first - 1 - through } else { 0 };
         self.through = last;
         for event in run.events {
             if event.offset() > through {
@@ -143,6 +158,12 @@ impl<E: Event> Drain<E> {
                 });
             }
         }
+        u64::try_from(skipped).unwrap_or(0)
+    }
+
+    /// Whether retention took records of this lane, and none came since.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.lost
     }
 
     /// All records of the lane below this offset came.
@@ -204,6 +225,9 @@ impl<E: Event> Drain<E> {
             .buffer
             .iter()
             .take_while(|drained| drained.event.offset() <= last);
+        if events.clone().any(|drained| drained.event.is_gone()) {
+            return Again::Broken;
+        }
         let found = events.clone().last().map(|drained| drained.event.offset());
         match found {
             Some(found) if found == last => Again::Whole(events.count() as u32),
@@ -235,6 +259,12 @@ impl<E: Event> Drain<E> {
     /// Whether no event is left and none is in flight.
     pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
+    }
+
+    /// Whether the oldest event may be sent.
+    pub(super) fn may_begin(&self) -> bool {
+        let oldest = self.buffer.front();
+        self.letters.is_empty() && oldest.is_some_and(|oldest| !oldest.event.is_gone())
     }
 
     /// Whether an attempt is in flight.

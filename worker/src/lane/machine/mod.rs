@@ -17,6 +17,8 @@
 
 mod backlog;
 mod drain;
+mod given_up;
+mod letters;
 mod live;
 mod parks;
 mod row;
@@ -30,6 +32,7 @@ use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, LastFailure, NotBefore,
 
 pub use backlog::{Backlog, Header};
 pub use drain::{DrainedRun, ROOM_FIRST};
+pub use given_up::{Ages, GivenUp, WhyGivenUp};
 pub use live::{Live, NotNow, Phase};
 use weak::{Weakness, weakened};
 
@@ -39,15 +42,9 @@ pub trait Event {
     fn offset(&self) -> i64;
     /// Bytes it holds in memory.
     fn cost(&self) -> usize;
-}
-
-impl Event for crate::source::record::Record {
-    fn offset(&self) -> i64 {
-        self.offset
-    }
-
-    fn cost(&self) -> usize {
-        Self::cost(self)
+    /// Whether only its place is left: it cannot be sent.
+    fn is_gone(&self) -> bool {
+        false
     }
 }
 
@@ -140,6 +137,10 @@ pub enum Work {
     More,
     /// Send drained events: [`Machine::drainable`], [`Machine::start_drain`].
     Attempt,
+    /// Produce a dead letter: [`Machine::give_up`].
+    GiveUp,
+    /// Stop reading: [`Machine::rest`].
+    Rest,
     /// Produce the tombstone: [`Machine::tombstone`].
     Tombstone,
 }
@@ -153,6 +154,8 @@ pub enum Written {
     Row,
     /// The lane's tombstone: the lane is live.
     Tombstone,
+    /// A dead letter.
+    DeadLetter(WhyGivenUp),
 }
 
 /// What the machine is told of the lane's queue when it is asked for work.
@@ -168,6 +171,8 @@ pub struct Sight {
     pub room_most: usize,
     /// Offset of the next event of the source: what is below and not in the retry topic will not come.
     pub position: i64,
+    /// What is too old.
+    pub ages: Ages,
 }
 
 /// See the module.
@@ -468,6 +473,35 @@ impl<E: Event> Machine<E> {
     pub fn suspend(&mut self, suspended: bool, now: Instant, unix: i64) {
         if let Some(backlog) = &mut self.backlog {
             backlog.suspend(suspended, now, unix);
+        }
+    }
+
+    /// What the row says beside the machine's own state has changed: it is written again.
+    pub fn row_changed(&mut self) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.changed();
+        }
+    }
+
+    /// A lane that has stopped goes on behind `offset`, at once. Returns how far it went; none when it
+    /// has not stopped.
+    pub fn skip_to(&mut self, offset: i64, now: Instant, unix: i64) -> Option<i64> {
+        self.backlog.as_mut()?.skip_to(offset, Due::At(now, unix))
+    }
+
+    /// The row says from now on which requests the lane has acted on.
+    pub fn remember(&mut self, requests: String) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.last_request = Some(requests);
+            backlog.changed();
+        }
+    }
+
+    /// The lane ends, whatever is parked: its tombstone is written, and nothing else.
+    pub fn end(&mut self) {
+        self.aborted();
+        if let Some(backlog) = &mut self.backlog {
+            backlog.end();
         }
     }
 

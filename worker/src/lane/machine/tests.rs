@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, Mode, NotBefore, ParkReason};
+use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, Mode, NotBefore, ParkReason, Wants};
 
 use super::*;
 use crate::clock;
@@ -43,6 +43,8 @@ fn row(attempted: Option<(i64, i64)>) -> LaneRow {
         parked: 1,
         parked_through: Some(5),
         last_request: None,
+        wants: Wants::Everything,
+        absent_since: None,
     }
 }
 
@@ -63,6 +65,10 @@ fn sight(position: i64) -> Sight {
         hold_is_full: false,
         may_park: true,
         room_most: usize::MAX,
+        ages: Ages {
+            too_old: i64::MIN,
+            overdue: i64::MIN,
+        },
         position,
     }
 }

@@ -331,8 +331,8 @@ mod tests {
         let missing = reports.violations("t", None, None, NEEDS)[0].to_string();
         assert!(missing.contains("1 partitions, 3 replicas"), "{missing}");
         assert!(missing.contains("retention.ms=2592000000"), "{missing}");
-        let many = reports.violations("t", Some(2), None, NEEDS);
-        assert_eq!(many.len(), 1);
+        // A broker that does not tell settings makes as many partitions as it likes.
+        assert!(reports.violations("t", Some(2), None, NEEDS).is_empty());
     }
 
     #[test]

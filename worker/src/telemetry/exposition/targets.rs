@@ -4,16 +4,27 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use super::{Column, Exposition};
+use crate::lane::machine::WhyGivenUp;
 use crate::report::{
-    DURATION_BUCKETS_SECONDS, EVENTS_BUCKETS, LaneMode, OUTCOME_LABELS, State, TargetReport,
+    DURATION_BUCKETS_SECONDS, EVENTS_BUCKETS, LOST_RETENTION, LOST_SOURCE_GONE, LaneMode,
+    OUTCOME_LABELS, State, TargetReport,
 };
 use crate::telemetry::metrics;
+
+/// Reasons of dead letters.
+const DEAD_LETTER_REASONS: [&str; 2] = [
+    WhyGivenUp::Expired.as_str(),
+    WhyGivenUp::SourceGone.as_str(),
+];
+
+/// Causes of the loss of parked events.
+const LOSS_CAUSES: [&str; 2] = [LOST_RETENTION, LOST_SOURCE_GONE];
 
 /// The targets by namespace and name.
 pub(super) type Targets<'a> = BTreeMap<(&'a str, &'a str), &'a TargetReport>;
 
 pub(super) fn gauges(out: &mut Exposition, targets: &Targets) -> fmt::Result {
-    let counts: [Column<TargetReport, u64>; 4] = [
+    let counts: [Column<TargetReport, u64>; 5] = [
         (metrics::TARGET_UP, |target| {
             u64::from(target.health.state != State::Down)
         }),
@@ -23,6 +34,9 @@ pub(super) fn gauges(out: &mut Exposition, targets: &Targets) -> fmt::Result {
         (metrics::TARGET_PARKED_EVENTS, |target| target.parked.events),
         (metrics::TARGET_FAILED_IN_A_ROW, |target| {
             u64::from(target.parked.attempts)
+        }),
+        (metrics::TARGET_DATA_AT_RISK, |target| {
+            u64::from(target.at_risk)
         }),
     ];
     for (family, read) in counts {
@@ -101,6 +115,11 @@ pub(super) fn counters(out: &mut Exposition, targets: &Targets) -> fmt::Result {
             samples.counter(&[namespace, name], read(target))?;
         }
     }
+    let mut samples = out.family(&metrics::TARGET_EVENTS_DROPPED)?;
+    for ((namespace, name), target) in targets {
+        let dropped = target.counters.events_dropped;
+        samples.counter(&[namespace, name, "ephemeral"], dropped)?;
+    }
     let mut samples = out.family(&metrics::TARGET_ATTEMPTS)?;
     for ((namespace, name), target) in targets {
         for (outcome, count) in OUTCOME_LABELS.iter().zip(target.counters.outcomes) {
@@ -113,6 +132,18 @@ pub(super) fn counters(out: &mut Exposition, targets: &Targets) -> fmt::Result {
             samples.counter(&[namespace, name, reason.as_str()], *count)?;
         }
     }
+    let mut samples = out.family(&metrics::TARGET_EVENTS_DEAD_LETTERED)?;
+    for ((namespace, name), target) in targets {
+        for (reason, count) in known(DEAD_LETTER_REASONS, &target.counters.events_dead_lettered) {
+            samples.counter(&[namespace, name, reason], count)?;
+        }
+    }
+    let mut samples = out.family(&metrics::TARGET_EVENTS_LOST)?;
+    for ((namespace, name), target) in targets {
+        for (cause, count) in known(LOSS_CAUSES, &target.counters.events_lost) {
+            samples.counter(&[namespace, name, cause], count)?;
+        }
+    }
     let mut samples = out.family(&metrics::TARGET_RESPONSES)?;
     for ((namespace, name), target) in targets {
         for (code, count) in &target.counters.codes {
@@ -120,6 +151,16 @@ pub(super) fn counters(out: &mut Exposition, targets: &Targets) -> fmt::Result {
         }
     }
     Ok(())
+}
+
+/// Counts by word, with those that stand at 0: a rate must see the first.
+fn known(
+    words: [&'static str; 2],
+    counts: &BTreeMap<&'static str, u64>,
+) -> BTreeMap<&'static str, u64> {
+    let mut known = BTreeMap::from(words.map(|word| (word, 0)));
+    known.extend(counts);
+    known
 }
 
 pub(super) fn histograms(out: &mut Exposition, targets: &Targets) -> fmt::Result {
