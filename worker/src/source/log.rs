@@ -44,21 +44,6 @@ impl Journal {
         }
     }
 
-    /// A log line of a client whose errors come in no other way.
-    pub(crate) fn log_with_errors(
-        &self,
-        now: Instant,
-        level: RDKafkaLogLevel,
-        facility: &str,
-        message: &str,
-    ) {
-        if facility != "FAIL" {
-            self.log(level, facility, message);
-        } else if let Some(times) = self.worth_a_line(now, facility) {
-            tracing::warn!(target: "librdkafka", facility, times, "{message}");
-        }
-    }
-
     /// An error that librdkafka tells the application.
     pub(crate) fn error(&self, now: Instant, error: &KafkaError, reason: &str) {
         if let Some(times) = self.worth_a_line(now, &error.to_string()) {

@@ -15,6 +15,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::metadata::Metadata;
+use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerContext};
 
 use super::TopicsError;
 use super::settings::{Needs, Settings, Topic};
@@ -28,18 +29,35 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// milliseconds to hear of it.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// A client that asks.
-pub(super) struct Cluster(Arc<AdminClient<Asking>>);
+/// How long errors of a connection are told, when nothing was answered.
+const TELL_ERRORS: Duration = Duration::from_millis(100);
 
-/// Tells what goes wrong with the connection: an admin client has no other way to say it.
+/// Clients that ask.
+pub(super) struct Cluster {
+    admin: Arc<AdminClient<Asking>>,
+    /// Asks for metadata: an admin client tells nobody what goes wrong with its connections.
+    asker: Arc<BaseProducer<Asking>>,
+}
+
+/// Tells what goes wrong with a connection.
 #[derive(Debug, Default)]
 pub(super) struct Asking(Journal);
 
 impl ClientContext for Asking {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0
-            .log_with_errors(clock::now(), level, facility, message);
+        self.0.log(level, facility, message);
     }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        self.0.error(clock::now(), &error, reason);
+    }
+}
+
+impl ProducerContext for Asking {
+    type DeliveryOpaque = ();
+
+    /// It writes nothing.
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 /// Which topics there are.
@@ -70,28 +88,32 @@ impl Cluster {
         let mut config: ClientConfig = client.iter().cloned().collect();
         config.set("allow.auto.create.topics", "false");
         config.set_log_level(RDKafkaLogLevel::Info);
-        let admin = config
-            .create_with_context(Asking::default())
-            .map_err(configuration)?;
-        Ok(Self(Arc::new(admin)))
+        let admin = config.create_with_context(Asking::default());
+        let asker = config.create_with_context(Asking::default());
+        Ok(Self {
+            admin: Arc::new(admin.map_err(configuration)?),
+            asker: Arc::new(asker.map_err(configuration)?),
+        })
     }
 
     /// Which of the topics there are.
     pub(super) async fn look(&self, names: &[String]) -> Result<State, TopicsError> {
-        let (admin, names) = (self.0.clone(), names.to_vec());
+        let (asker, names) = (self.asker.clone(), names.to_vec());
         let asked = tokio::task::spawn_blocking(move || {
             let mut state = State {
                 brokers: 0,
                 partitions: Vec::new(),
             };
             for name in &names {
-                let metadata = match admin.inner().fetch_metadata(Some(name), TIMEOUT) {
+                let metadata = match asker.client().fetch_metadata(Some(name), TIMEOUT) {
                     Ok(metadata) => metadata,
                     Err(error) if is_missing(error.rdkafka_error_code()) => {
                         state.partitions.push(None);
                         continue;
                     }
                     Err(error) => {
+                        // Errors of the connection are told when they are asked for.
+                        asker.poll(TELL_ERRORS);
                         let what = "which topics there are could not be asked";
                         return Err(TopicsError::Unanswered { what, error });
                     }
@@ -128,7 +150,7 @@ impl Cluster {
                     .fold(topic, |topic, (name, value)| topic.set(name, value))
             })
             .collect();
-        let results = self.0.create_topics(&wanted, &options()).await;
+        let results = self.admin.create_topics(&wanted, &options()).await;
         let results = results.map_err(|error| TopicsError::Unanswered {
             what: "topics could not be created",
             error,
@@ -176,7 +198,7 @@ impl Cluster {
             .iter()
             .map(|name| ResourceSpecifier::Topic(name))
             .collect();
-        let results = self.0.describe_configs(&resources, &options()).await;
+        let results = self.admin.describe_configs(&resources, &options()).await;
         let results = results.map_err(|error| TopicsError::Unanswered {
             what: "the settings of topics could not be asked",
             error,
