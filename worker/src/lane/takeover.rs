@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   asked ──▶ no rows ─────────────────────────────────────────────▶ run (the first commit
-//!     │                                                              carries the epoch)
+//!     │         └────▶ a later epoch than the commit's ──▶ commit ──▶ run   carries the epoch)
 //!     └─────▶ rows ──▶ written again ──▶ terminator ──▶ commit ──▶ run
 //!               └────▶ ends of their buckets ─────────────────────▲
 //! ```
@@ -132,6 +132,13 @@ enum Item {
     Terminator,
 }
 
+impl TakenOver {
+    /// Whether rows were written under the epoch, and its terminator after them.
+    pub fn is_terminated(&self) -> bool {
+        self.committed && !self.lanes.is_empty()
+    }
+}
+
 impl TakeOver {
     /// A partition was assigned. `metadata` is the epoch in the group's commit.
     pub fn begin(subject: Subject, metadata: Option<Epoch>) -> (Self, Step) {
@@ -171,6 +178,10 @@ impl TakeOver {
         let Stage::Asked = self.stage else {
             return Vec::new();
         };
+        if rows.is_empty() && highest > self.highest {
+            self.highest = highest;
+            return self.commit_first(random);
+        }
         self.highest = self.highest.max(highest);
         self.ends = rows.iter().map(|(_, row)| (row.bucket, None)).collect();
         self.rows = rows;
@@ -273,6 +284,15 @@ impl TakeOver {
         }
         steps.extend(self.write_under_new_epoch(random));
         steps
+    }
+
+    /// Somebody took the partition over after the commit that this take-over began with. When that was
+    /// a successor, it has carried the rows on and taken the old ones away, and this worker owns the
+    /// partition no more: only a commit can tell.
+    fn commit_first(&mut self, random: u64) -> Vec<Step> {
+        let epoch = self.next_epoch(random);
+        self.stage = Stage::Committing(epoch);
+        vec![Step::Own(epoch, Claim::Now)]
     }
 
     fn write_under_new_epoch(&mut self, random: u64) -> Vec<Step> {

@@ -271,7 +271,7 @@ impl<P> Shard<P> {
         partition.under_way = None;
         partition.has_run = true;
         let frontier = partition.frontier();
-        partition.own = Some(if taken.committed {
+        partition.own = Some(if taken.is_terminated() {
             Own::written(taken.epoch, frontier, now)
         } else {
             Own::unwritten(taken.epoch)

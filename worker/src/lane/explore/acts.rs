@@ -1,11 +1,13 @@
 //! What happens to a session: brokers answer, attempts end, somebody asks for something.
 
+use std::collections::VecDeque;
+
 use parcelhook_crds::lane::{LastFailure, ParkReason};
 
 use super::Dot;
-use super::outside::Outside;
+use super::outside::{Outside, Parked};
 use super::ownership::LATER;
-use super::session::{Origin, Session, later, now, span};
+use super::session::{Order, Origin, Sent, Session, later, now, span};
 use super::step::Topic;
 use super::variant::{Variant, is};
 use crate::lane::machine::{After, DrainedRun, Due, Event, Failed, Work};
@@ -17,90 +19,75 @@ impl Session {
         match topic {
             Topic::Retry => Some(self.retry.front()?.landed.is_some()),
             Topic::Lanes => Some(self.lanes.front()?.landed.is_some()),
+            Topic::DeadLetters => Some(self.letters.front()?.landed.is_some()),
         }
     }
 
     /// How much is on its way that the broker does not have.
     pub(super) fn not_landed(&self, topic: Topic) -> usize {
         match topic {
-            Topic::Retry => self
-                .retry
-                .iter()
-                .filter(|sent| sent.landed.is_none())
-                .count(),
-            Topic::Lanes => self
-                .lanes
-                .iter()
-                .filter(|sent| sent.landed.is_none())
-                .count(),
+            Topic::Retry => count_not_landed(&self.retry),
+            Topic::Lanes => count_not_landed(&self.lanes),
+            Topic::DeadLetters => count_not_landed(&self.letters),
         }
     }
 
     /// The oldest thing on its way that the broker does not have lands.
     pub(super) fn lands(&mut self, topic: Topic, outside: &mut Outside) {
         match topic {
-            Topic::Retry => {
-                let mut sent = self.retry.iter_mut();
-                if let Some(sent) = sent.find(|sent| sent.landed.is_none()) {
-                    sent.landed = Some(outside.append(sent.what.clone()));
-                }
-            }
-            Topic::Lanes => {
-                let mut sent = self.lanes.iter_mut();
-                if let Some(sent) = sent.find(|sent| sent.landed.is_none()) {
-                    outside.note(&sent.what);
-                    sent.landed = Some(0);
-                }
-            }
+            Topic::Retry => land(&mut self.retry, |run| outside.append(run.clone())),
+            Topic::Lanes => land(&mut self.lanes, |note| outside.note(note)),
+            Topic::DeadLetters => land(&mut self.letters, |letter| outside.give_up(*letter)),
         }
     }
 
     /// We learn that it landed.
     pub(super) fn acked(&mut self, topic: Topic, outside: &mut Outside) {
-        match topic {
-            Topic::Retry => {
-                if let Some(sent) = self.retry.pop_front() {
-                    self.unsettled.push((sent.number, sent.what.last));
-                    let result = sent.landed.ok_or(Refused::Failed);
-                    self.produced(&sent, result, outside);
-                }
-            }
-            Topic::Lanes => {
-                if let Some(sent) = self.lanes.pop_front() {
-                    let result = sent.landed.ok_or(Refused::Failed);
-                    self.produced(&sent, result, outside);
-                }
-            }
+        if topic == Topic::Retry
+            && let Some(sent) = self.retry.front()
+        {
+            self.unsettled.push((sent.order.number, sent.what.last));
         }
+        self.report(topic, Refused::Failed, outside);
     }
 
     /// We hear that it did not land, which may be wrong.
     pub(super) fn refused(&mut self, topic: Topic, why: Refused, outside: &mut Outside) {
-        if topic == Topic::Retry && is(Variant::ParksAgainBehind) {
-            self.retry.rotate_left(1);
-            if let Some(sent) = self.retry.back_mut() {
-                sent.landed = None;
-            }
-            return;
-        }
         match topic {
-            Topic::Retry => {
-                if let Some(sent) = self.retry.pop_front() {
-                    self.produced(&sent, Err(why), outside);
+            Topic::Retry if is(Variant::ParksAgainBehind) => {
+                self.retry.rotate_left(1);
+                if let Some(sent) = self.retry.back_mut() {
+                    sent.landed = None;
                 }
+                return;
             }
-            Topic::Lanes => {
-                if let Some(sent) = self.lanes.pop_front() {
-                    self.produced(&sent, Err(why), outside);
-                }
-            }
+            Topic::Retry => forget_landing(&mut self.retry),
+            Topic::Lanes => forget_landing(&mut self.lanes),
+            Topic::DeadLetters => forget_landing(&mut self.letters),
+        }
+        self.report(topic, why, outside);
+    }
+
+    /// The oldest on its way is at its end: it landed, or failed for that reason.
+    fn report(&mut self, topic: Topic, otherwise: Refused, outside: &mut Outside) {
+        let ended = match topic {
+            Topic::Retry => self.retry.pop_front().map(|sent| end(&sent)),
+            Topic::Lanes => self.lanes.pop_front().map(|sent| end(&sent)),
+            Topic::DeadLetters => self.letters.pop_front().map(|sent| end(&sent)),
+        };
+        if let Some((order, landed)) = ended {
+            self.produced(order, landed.ok_or(otherwise), outside);
         }
     }
 
-    /// Whether the oldest run on its way may be too large for its topic: references never are.
-    pub(super) fn may_be_too_large(&self) -> bool {
-        let oldest = self.retry.front();
-        oldest.is_some_and(|sent| sent.landed.is_none() && !sent.what.by_reference)
+    /// Whether the oldest on its way may be too large for its topic: what names a place only never is.
+    pub(super) fn may_be_too_large(&self, topic: Topic) -> bool {
+        let large = match topic {
+            Topic::Retry => self.retry.front().map(|sent| !sent.what.by_reference),
+            Topic::DeadLetters => self.letters.front().map(|sent| !sent.what.by_place),
+            Topic::Lanes => None,
+        };
+        large == Some(true) && self.oldest_landed(topic) == Some(false)
     }
 
     /// The reader brings what there is, as far as there is room.
@@ -111,14 +98,14 @@ impl Session {
         let mut runs = Vec::new();
         reading.told = true;
         while reading.room > 0
-            && let Some(run) = outside.bucket.get(reading.cursor as usize)
+            && let Some(Parked { run, at }) = outside.bucket.get(reading.cursor as usize)
         {
             let events: Vec<Dot> = (run.first..=run.last).map(Dot).collect();
             let size = events.iter().map(Event::cost).sum();
             reading.room = reading.room.saturating_sub(size);
             runs.push(DrainedRun {
                 offset: reading.cursor,
-                parked_at: 0,
+                parked_at: *at,
                 incarnation: run.incarnation,
                 prev: run.prev,
                 size,
@@ -271,6 +258,26 @@ impl Session {
         self.machine.hurry(now(), 0);
         self.drive(now());
     }
+}
+
+fn count_not_landed<T>(sent: &VecDeque<Sent<T>>) -> usize {
+    sent.iter().filter(|sent| sent.landed.is_none()).count()
+}
+
+fn land<T>(sent: &mut VecDeque<Sent<T>>, land: impl FnOnce(&T) -> i64) {
+    if let Some(sent) = sent.iter_mut().find(|sent| sent.landed.is_none()) {
+        sent.landed = Some(land(&sent.what));
+    }
+}
+
+fn forget_landing<T>(sent: &mut VecDeque<Sent<T>>) {
+    if let Some(sent) = sent.front_mut() {
+        sent.landed = None;
+    }
+}
+
+fn end<T>(sent: &Sent<T>) -> (Order, Option<i64>) {
+    (sent.order, sent.landed)
 }
 
 fn failed(due: Due) -> Failed {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::outside::Parked;
 use super::session::Session;
 use super::step::{Act, Step, Topic};
 use super::world::World;
@@ -40,10 +41,14 @@ pub(super) enum Sometimes {
     ParkedAgain,
     /// An owner takes another epoch while it works.
     EpochReplaced,
+    /// An event is given up.
+    GivenUp,
+    /// An event is given up that was delivered or given up before.
+    GivenUpAgain,
 }
 
 impl Sometimes {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::CutOverHolds,
         Self::CutOverReopened,
         Self::StraddlingRunCut,
@@ -59,6 +64,8 @@ impl Sometimes {
         Self::RowRefused,
         Self::ParkedAgain,
         Self::EpochReplaced,
+        Self::GivenUp,
+        Self::GivenUpAgain,
     ];
 }
 
@@ -78,7 +85,7 @@ impl Coverage {
         let (number, act) = match step {
             Step::Of(number, act) => (number as usize, act),
             Step::LateWrite(_) => return self.count(Sometimes::LateWrite, true),
-            Step::TakeOver { .. } | Step::Crash { .. } | Step::LateRequest => return,
+            Step::TakeOver { .. } | Step::Crash { .. } | Step::LateRequest | Step::Age => return,
         };
         let (Some(old), Some(new)) = (before.sessions.get(number), after.sessions.get(number))
         else {
@@ -112,6 +119,7 @@ impl Coverage {
             Sometimes::EpochReplaced,
             act == Act::ProducerReplaced && old.own.is_some() && new.own.is_none(),
         );
+        self.look_at_letter(before, old, act);
         self.look_at_attempt(old, act);
         let taken = !old.may_act() && new.may_act();
         self.count(Sometimes::TakenOverWithRow, taken && !new.machine.is_live());
@@ -119,6 +127,16 @@ impl Coverage {
         if act == Act::Scan {
             self.look_at_scan(before, old);
         }
+    }
+
+    fn look_at_letter(&mut self, before: &World, old: &Session, act: Act) {
+        if act != Act::Lands(Topic::DeadLetters) {
+            return;
+        }
+        let event = old.letters.front().map(|sent| sent.what.event);
+        self.count(Sometimes::GivenUp, true);
+        let again = event.is_some_and(|event| event < before.outside.delivered);
+        self.count(Sometimes::GivenUpAgain, again);
     }
 
     fn look_at_attempt(&mut self, old: &Session, act: Act) {
@@ -173,7 +191,7 @@ impl Coverage {
             .outside
             .bucket
             .iter()
-            .any(|other| other.last >= run.last);
+            .any(|other| other.run.last >= run.last);
         self.count(Sometimes::ParkedAgain, again);
     }
 
@@ -181,7 +199,7 @@ impl Coverage {
         let (Some(reading), Some(backlog)) = (old.reading, old.machine.backlog()) else {
             return;
         };
-        for run in &before.outside.bucket[reading.cursor as usize..] {
+        for Parked { run, .. } in &before.outside.bucket[reading.cursor as usize..] {
             let other = run.incarnation != backlog.incarnation;
             self.count(Sometimes::IncarnationSkipped, other);
             let through = backlog.delivered_through;

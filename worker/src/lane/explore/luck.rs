@@ -29,6 +29,8 @@ pub(super) struct Luck {
     pub(super) suspensions: u8,
     /// Times somebody asks for an attempt now.
     pub(super) hurries: u8,
+    /// Times that everything parked so far becomes too old.
+    pub(super) ages: u8,
     /// Things that zombies still do.
     pub(super) twitches: u8,
     /// Times what earlier owners wrote is taken away.
@@ -100,6 +102,7 @@ impl Bounds {
             "fulls" => &mut luck.fulls,
             "suspensions" => &mut luck.suspensions,
             "hurries" => &mut luck.hurries,
+            "ages" => &mut luck.ages,
             "twitches" => &mut luck.twitches,
             "sweeps" => &mut luck.sweeps,
             _ => panic!("nothing is called `{name}`"),

@@ -1,8 +1,19 @@
-//! Explores what can become of a lane: the shipped machine in every order of events that a small world
-//! allows.
+//! Explores what can become of a lane: the shipped machine, take-over and ownership, in every order of
+//! events that a small world allows.
+//!
+//! ```text
+//!   tests ──▶ search ──▶ world ──▶ session (machine, take-over, ownership: as shipped)
+//!   schedules ──▶┘         └────▶ outside (commit, retry and lanes topics, receiver)
+//! ```
+//!
+//! `step` names what can happen, `luck` bounds how often, `variant` leaves rules out on purpose, and
+//! `coverage` tells whether a search was worth something. One lane, one partition, one bucket; time is
+//! either now or later. How to ask for larger worlds: `docs/architecture.md`, "How the protocol is
+//! checked".
 
 mod acts;
 mod coverage;
+mod fingerprint;
 mod luck;
 mod outside;
 mod ownership;

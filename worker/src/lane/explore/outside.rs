@@ -27,6 +27,20 @@ pub(super) struct Run {
     pub(super) by_reference: bool,
 }
 
+/// A record of the retry topic as the broker has it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Parked {
+    pub(super) run: Rc<Run>,
+    pub(super) at: i64,
+}
+
+/// An event on its way into the dead-letter topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Letter {
+    pub(super) event: i64,
+    pub(super) by_place: bool,
+}
+
 /// A record of the lanes topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Note {
@@ -57,10 +71,14 @@ pub(super) struct Outside {
     /// The commit's metadata.
     pub(super) epoch: Epoch,
     /// The one bucket of the retry topic.
-    pub(super) bucket: Vec<Rc<Run>>,
+    pub(super) bucket: Vec<Parked>,
     lanes: BTreeMap<Epoch, Shelf>,
-    /// Events that the receiver has: all below this.
+    /// Events that the receiver or the dead-letter topic has: all below this.
     pub(super) delivered: i64,
+    /// Events above it that the dead-letter topic has, a bit each.
+    given_up: u64,
+    /// What was parked before is too old.
+    pub(super) clock: i64,
     /// What should never have happened.
     pub(super) wrong: Option<&'static str>,
     /// Epochs that were taken.
@@ -78,6 +96,8 @@ impl Outside {
             bucket: Vec::new(),
             lanes: BTreeMap::new(),
             delivered: 0,
+            given_up: 0,
+            clock: 0,
             wrong: None,
             epochs: 0,
         }
@@ -89,11 +109,27 @@ impl Outside {
             self.wrong = Some("an event was delivered while an earlier one never was");
         }
         self.delivered = self.delivered.max(last + 1);
+        self.pass_given_up();
+    }
+
+    /// The dead-letter topic takes an event. Returns an offset.
+    pub(super) fn give_up(&mut self, letter: Letter) -> i64 {
+        self.given_up |= 1 << letter.event;
+        self.pass_given_up();
+        0
+    }
+
+    fn pass_given_up(&mut self) {
+        while self.given_up >> self.delivered & 1 == 1 {
+            self.delivered += 1;
+        }
+        self.given_up &= !((1 << self.delivered) - 1);
     }
 
     /// The retry topic takes a run. Returns its offset.
     pub(super) fn append(&mut self, run: Rc<Run>) -> i64 {
-        self.bucket.push(run);
+        let at = self.clock;
+        self.bucket.push(Parked { run, at });
         self.end() - 1
     }
 
@@ -102,8 +138,8 @@ impl Outside {
         self.bucket.len() as i64
     }
 
-    /// The lanes topic takes a record.
-    pub(super) fn note(&mut self, note: &Note) {
+    /// The lanes topic takes a record. Returns an offset.
+    pub(super) fn note(&mut self, note: &Note) -> i64 {
         let shelf = self.lanes.entry(key(note.epoch)).or_default();
         match &note.what {
             What::Terminator(frontier) => shelf.terminator = Some(*frontier),
@@ -111,6 +147,7 @@ impl Outside {
             What::Tombstone => shelf.row = None,
         }
         self.lanes.retain(|_, shelf| *shelf != Shelf::default());
+        0
     }
 
     /// Fresh random bits for an epoch.
@@ -191,7 +228,7 @@ impl fmt::Display for Outside {
             f,
             "committed {committed} under {epoch}, delivered below {delivered}; bucket"
         )?;
-        for run in &self.bucket {
+        for Parked { run, .. } in &self.bucket {
             let prev = run.prev.map_or("-".to_owned(), |prev| prev.to_string());
             let epoch = short(run.incarnation.epoch);
             let counter = run.incarnation.counter;

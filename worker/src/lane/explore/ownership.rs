@@ -5,12 +5,12 @@ use std::rc::Rc;
 use parcelhook_crds::lane::{LaneRow, NotBefore, ParkReason};
 
 use super::outside::{GROUP, Note, Outside, What, place};
-use super::session::{Sent, Session, Whose, later, now};
+use super::session::{Order, Session, Whose, later, now};
 use super::variant::{Variant, is};
 use crate::lane::machine::{Due, Machine};
 use crate::lane::own::Own;
 use crate::lane::takeover::{InheritedLane, Step, Subject, TakeOver, TakenOver};
-use crate::park::{Order, Refused};
+use crate::park::{self, Refused};
 
 /// A time, for rows: not before it is later.
 pub(super) const LATER: i64 = 1;
@@ -75,17 +75,17 @@ impl Session {
     }
 
     /// What became of a write.
-    pub(super) fn produced<T>(
+    pub(super) fn produced(
         &mut self,
-        sent: &Sent<T>,
+        order: Order,
         result: Result<i64, Refused>,
         outside: &mut Outside,
     ) {
         if result == Err(Refused::ProducerReplaced) && !is(Variant::KeepsEpoch) {
             self.take_new_epoch(outside);
         }
-        let number = sent.number;
-        match sent.whose {
+        let Order { whose, number } = order;
+        match whose {
             Whose::Lane => {
                 match result {
                     Ok(offset) => {
@@ -170,7 +170,7 @@ impl Session {
 
     fn run(&mut self, taken: TakenOver) {
         self.take_over = None;
-        self.own = Some(if taken.committed {
+        self.own = Some(if taken.is_terminated() {
             Own::written(taken.epoch, self.frontier, now())
         } else {
             Own::unwritten(taken.epoch)
@@ -186,10 +186,10 @@ impl Session {
     }
 }
 
-fn note(order: Order) -> Option<Note> {
-    let (key, what) = if let Order::Row(key, Some(row)) = order {
+fn note(order: park::Order) -> Option<Note> {
+    let (key, what) = if let park::Order::Row(key, Some(row)) = order {
         (key, What::Row(Rc::new(*row)))
-    } else if let Order::Terminator(key, Some(terminator)) = order {
+    } else if let park::Order::Terminator(key, Some(terminator)) = order {
         (key, What::Terminator(terminator.frontier))
     } else {
         return None;

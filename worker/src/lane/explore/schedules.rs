@@ -17,7 +17,7 @@ fn luck() -> impl Strategy<Value = Luck> {
     let attempts = (0..15_u8, 0..5_u8, 0..5_u8, 0..5_u8);
     let writes = (0..20_u8, 0..10_u8, 0..8_u8, 0..4_u8);
     let owners = (0..6_u8, 0..80_u8, 0..5_u8);
-    let lane = (0..8_u8, 0..8_u8, 0..4_u8);
+    let lane = (0..8_u8, 0..8_u8, 0..4_u8, 0..3_u8);
     (attempts, writes, owners, lane).prop_map(|(attempts, writes, owners, lane)| Luck {
         failures: attempts.0,
         throttles: attempts.1,
@@ -33,6 +33,7 @@ fn luck() -> impl Strategy<Value = Luck> {
         leaves: lane.0,
         fulls: lane.1,
         suspensions: lane.2,
+        ages: lane.3,
     })
 }
 
@@ -57,7 +58,7 @@ fn choose(world: &World, bounds: &Bounds, choice: u16) -> Option<Step> {
     let owner = (world.sessions.len() - 1) as u8;
     let further = |step: &Step| match step {
         Step::Of(number, act) => *number == owner && Act::FAULTLESS.contains(act),
-        Step::TakeOver { .. } | Step::Crash { .. } => false,
+        Step::TakeOver { .. } | Step::Crash { .. } | Step::Age => false,
         Step::LateRequest | Step::LateWrite(_) => false,
     };
     if !choice.is_multiple_of(8) && steps.iter().any(further) {

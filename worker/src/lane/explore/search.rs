@@ -4,10 +4,10 @@
 //! ends live; and so does a fresh owner after everybody crashed. The last two walk a single way, and stop
 //! where an earlier walk has been.
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::collections::VecDeque;
 
 use super::coverage::Coverage;
+use super::fingerprint::{Fingerprints, fingerprint};
 use super::luck::{Bounds, Luck};
 use super::outside::Outside;
 use super::step::Step;
@@ -15,32 +15,6 @@ use super::world::World;
 
 /// More steps than an owner without bad luck ever needs.
 const PATIENCE: usize = 5_000;
-
-/// Fingerprints are hashes already.
-type Prints = HashSet<u64, BuildHasherDefault<Plain>>;
-
-#[derive(Default)]
-struct Plain(u64);
-
-impl Hasher for Plain {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _: &[u8]) {
-        unreachable!("only fingerprints")
-    }
-
-    fn write_u64(&mut self, print: u64) {
-        self.0 = print;
-    }
-}
-
-fn print(value: &impl Hash) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    value.hash(&mut hasher);
-    hasher.finish()
-}
 
 /// What a search came to.
 #[derive(Debug)]
@@ -65,10 +39,10 @@ pub(super) struct Wrong {
 /// See the module.
 pub(super) struct Search {
     bounds: Bounds,
-    seen: Prints,
+    seen: Fingerprints,
     /// Worlds from which all is well when nothing goes wrong any more.
-    fine: Prints,
-    recovered: Prints,
+    fine: Fingerprints,
+    recovered: Fingerprints,
     /// For each world, where it was reached from and how.
     ways: Vec<(u32, Option<Step>)>,
     waiting: VecDeque<(u32, World)>,
@@ -79,9 +53,9 @@ impl Search {
     pub(super) fn new(bounds: Bounds) -> Self {
         Self {
             bounds,
-            seen: Prints::default(),
-            fine: Prints::default(),
-            recovered: Prints::default(),
+            seen: Fingerprints::default(),
+            fine: Fingerprints::default(),
+            recovered: Fingerprints::default(),
             ways: Vec::new(),
             waiting: VecDeque::new(),
             coverage: Coverage::default(),
@@ -127,7 +101,7 @@ impl Search {
     }
 
     fn add(&mut self, from: u32, step: Option<Step>, world: World) {
-        if self.seen.insert(print(&world)) {
+        if self.seen.insert(fingerprint(&world)) {
             self.waiting.push_back((self.ways.len() as u32, world));
             self.ways.push((from, step));
         }
@@ -150,7 +124,7 @@ impl Search {
         if let Some(wrong) = self.walk(world.clone()) {
             return Some(format!("the owner, left alone: {wrong}"));
         }
-        if !self.recovered.insert(print(&world.outside)) {
+        if !self.recovered.insert(fingerprint(&world.outside)) {
             return None;
         }
         let fresh = World::of(world.outside.clone(), self.bounds.sizes, Luck::default());
@@ -161,7 +135,9 @@ impl Search {
     /// Lets the owner go on without bad luck, up to where an earlier walk has been.
     fn walk(&mut self, world: World) -> Option<String> {
         let fine = &mut self.fine;
-        left_alone(world, &self.bounds, |world| !fine.insert(print(world)))
+        left_alone(world, &self.bounds, |world| {
+            !fine.insert(fingerprint(world))
+        })
     }
 }
 

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use parcelhook_crds::lane::Epoch;
 
 use super::Dot;
-use super::outside::{GROUP, Note, Outside, Run, What, place};
+use super::outside::{GROUP, Letter, Note, Outside, Run, What, place};
 use super::variant::{Variant, is};
 use crate::clock;
 use crate::lane::machine::{Ages, Backlog, Machine, Opening, Sight, Span, Work};
@@ -29,11 +29,24 @@ pub(super) enum Whose {
     TakeOver,
 }
 
+/// An order, as its report names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Order {
+    pub(super) whose: Whose,
+    pub(super) number: u64,
+}
+
+impl Order {
+    fn of_lane(number: u64) -> Self {
+        let whose = Whose::Lane;
+        Self { whose, number }
+    }
+}
+
 /// Something that is on its way to a broker.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Sent<T> {
-    pub(super) whose: Whose,
-    pub(super) number: u64,
+    pub(super) order: Order,
     pub(super) what: T,
     /// Where the broker has it, when it does and we do not know it yet.
     pub(super) landed: Option<i64>,
@@ -77,6 +90,7 @@ pub(super) struct Session {
     pub(super) position: i64,
     pub(super) retry: VecDeque<Sent<Rc<Run>>>,
     pub(super) lanes: VecDeque<Sent<Note>>,
+    pub(super) letters: VecDeque<Sent<Letter>>,
     /// Runs that are acked and not settled: number and last event. Their numbers are not free.
     pub(super) unsettled: Vec<(u64, i64)>,
     pub(super) attempt: Option<(Origin, i64, i64)>,
@@ -84,6 +98,8 @@ pub(super) struct Session {
     /// So much waits that it must not be held.
     pub(super) full: bool,
     pub(super) suspended: bool,
+    /// What was parked before is too old.
+    pub(super) clock: i64,
     pub(super) sizes: Sizes,
 }
 
@@ -137,11 +153,13 @@ impl Session {
             position: outside.committed,
             retry: VecDeque::new(),
             lanes: VecDeque::new(),
+            letters: VecDeque::new(),
             unsettled: Vec::new(),
             attempt: None,
             reading: None,
             full: false,
             suspended: false,
+            clock: outside.clock,
             sizes,
         }
     }
@@ -155,6 +173,11 @@ impl Session {
     pub(super) fn may_fill(&self) -> bool {
         let waits = self.frontier < self.position;
         self.may_act() && !self.machine.is_live() && !self.full && waits
+    }
+
+    /// Whether something is on its way.
+    pub(super) fn writes(&self) -> bool {
+        !(self.retry.is_empty() && self.lanes.is_empty() && self.letters.is_empty())
     }
 
     /// The epoch that it has, or is about to have.
@@ -182,7 +205,7 @@ impl Session {
                 Work::More => self.read_more(),
                 Work::Attempt => break,
                 Work::Rest => self.machine.rest(),
-                Work::GiveUp => unreachable!("nothing grows old here"),
+                Work::GiveUp => self.give_up(),
                 Work::Tombstone => {
                     let number = self.free_number();
                     self.machine.tombstone(number);
@@ -206,18 +229,36 @@ impl Session {
             hold_is_full: self.full,
             may_park: true,
             room_most: self.sizes.room,
-            ages: Ages {
-                too_old: i64::MIN,
-                overdue: i64::MIN,
-            },
+            ages: self.ages(),
             position: self.position,
+        }
+    }
+
+    fn ages(&self) -> Ages {
+        Ages {
+            too_old: self.clock,
+            overdue: self.clock,
+        }
+    }
+
+    fn give_up(&mut self) {
+        let number = self.free_number();
+        if let Some(given_up) = self.machine.give_up(number, self.ages()) {
+            self.letters.push_back(Sent {
+                order: Order::of_lane(number),
+                what: Letter {
+                    event: given_up.event.0,
+                    by_place: given_up.by_place,
+                },
+                landed: None,
+            });
         }
     }
 
     /// Events that are parked for good leave the queue. Asked where the shard asks.
     pub(super) fn settle(&mut self) {
         let terminated = self.own.is_some_and(|own| own.is_terminated());
-        self.frontier += i64::from(self.machine.settle(terminated, 0));
+        self.frontier += i64::from(self.machine.settle(terminated, self.clock));
         self.full &= self.frontier < self.position;
         self.unsettled.retain(|(_, last)| *last >= self.frontier);
     }
@@ -251,8 +292,7 @@ impl Session {
             return;
         };
         self.retry.push_back(Sent {
-            whose: Whose::Lane,
-            number,
+            order: Order::of_lane(number),
             what: Rc::new(Run {
                 incarnation: header.incarnation,
                 prev: header.prev,
@@ -302,8 +342,7 @@ impl Session {
 
     pub(super) fn send_under(&mut self, whose: Whose, number: u64, note: Note) {
         self.lanes.push_back(Sent {
-            whose,
-            number,
+            order: Order { whose, number },
             what: note,
             landed: None,
         });
@@ -311,10 +350,12 @@ impl Session {
 
     /// The lowest number that nothing on its way has: equal sessions stay equal.
     fn free_number(&self) -> u64 {
-        let retry = self.retry.iter().map(|sent| sent.number);
-        let lanes = self.lanes.iter().map(|sent| sent.number);
+        let retry = self.retry.iter().map(|sent| sent.order.number);
+        let lanes = self.lanes.iter().map(|sent| sent.order.number);
+        let letters = self.letters.iter().map(|sent| sent.order.number);
         let unsettled = self.unsettled.iter().map(|(number, _)| *number);
-        let taken: Vec<u64> = retry.chain(lanes).chain(unsettled).collect();
+        let sent = retry.chain(lanes).chain(letters);
+        let taken: Vec<u64> = sent.chain(unsettled).collect();
         (0..).find(|number| !taken.contains(number)).unwrap_or(0)
     }
 

@@ -5,6 +5,7 @@
 pub(super) enum Topic {
     Retry,
     Lanes,
+    DeadLetters,
 }
 
 /// What happens to a session, or what it does.
@@ -24,8 +25,8 @@ pub(super) enum Act {
     Acked(Topic),
     /// We hear that it did not land. It may have.
     Refused(Topic, bool),
-    /// It is a run, and too large.
-    TooLarge,
+    /// It is too large.
+    TooLarge(Topic),
     /// The producer failed for good.
     ProducerReplaced,
     /// The reader brings what there is.
@@ -60,14 +61,16 @@ pub(super) enum Act {
 
 impl Act {
     /// What happens when nothing goes wrong, in the order in which it is tried.
-    pub(super) const FAULTLESS: [Self; 13] = [
+    pub(super) const FAULTLESS: [Self; 15] = [
         Self::Told,
         Self::BucketEnds,
         Self::Resume,
         Self::Acked(Topic::Lanes),
         Self::Acked(Topic::Retry),
+        Self::Acked(Topic::DeadLetters),
         Self::Lands(Topic::Lanes),
         Self::Lands(Topic::Retry),
+        Self::Lands(Topic::DeadLetters),
         Self::Delivered,
         Self::Scan,
         Self::Launch,
@@ -77,7 +80,7 @@ impl Act {
     ];
 
     /// What goes wrong, or is needed by nobody.
-    pub(super) const OTHERS: [Self; 17] = [
+    pub(super) const OTHERS: [Self; 21] = [
         Self::Sweep,
         Self::Failed { reached: false },
         Self::Failed { reached: true },
@@ -85,11 +88,15 @@ impl Act {
         Self::Aborted,
         Self::LandsSilently(Topic::Retry),
         Self::LandsSilently(Topic::Lanes),
+        Self::LandsSilently(Topic::DeadLetters),
         Self::Refused(Topic::Retry, false),
         Self::Refused(Topic::Retry, true),
         Self::Refused(Topic::Lanes, false),
         Self::Refused(Topic::Lanes, true),
-        Self::TooLarge,
+        Self::Refused(Topic::DeadLetters, false),
+        Self::Refused(Topic::DeadLetters, true),
+        Self::TooLarge(Topic::Retry),
+        Self::TooLarge(Topic::DeadLetters),
         Self::ProducerReplaced,
         Self::Leave,
         Self::Full,
@@ -104,7 +111,9 @@ pub(super) enum Step {
     /// Somebody else becomes the owner. The old one goes on as a zombie; another zombie may end with it.
     TakeOver { forget: Option<u8> },
     /// The owner crashes, and somebody else takes over. Of what was on its way, so much landed.
-    Crash { retry: u8, lanes: u8 },
+    Crash { retry: u8, lanes: u8, letters: u8 },
+    /// What was parked so far is too old from now on.
+    Age,
     /// A request of a crashed session arrives.
     LateRequest,
     /// What a dead producer had on its way arrives.

@@ -9,8 +9,8 @@ use std::rc::Rc;
 use parcelhook_crds::lane::ParkReason;
 
 use super::luck::{Bounds, Luck};
-use super::outside::{Note, Outside, Run};
-use super::session::{Origin, Session, Sizes, now};
+use super::outside::{Letter, Note, Outside, Run};
+use super::session::{Order, Origin, Sent, Session, Sizes, now};
 use super::step::{Act, Step, Topic};
 use super::variant::{Variant, is};
 use crate::lane::machine::Due;
@@ -21,7 +21,27 @@ use crate::park::Refused;
 struct Late {
     retry: VecDeque<Rc<Run>>,
     lanes: VecDeque<Note>,
+    letters: VecDeque<Letter>,
     request: Option<(i64, i64)>,
+}
+
+impl Late {
+    fn lands(&mut self, topic: Topic, outside: &mut Outside) {
+        match topic {
+            Topic::Retry => {
+                let run = self.retry.pop_front();
+                run.map(|run| outside.append(run));
+            }
+            Topic::Lanes => {
+                let note = self.lanes.pop_front();
+                note.map(|note| outside.note(&note));
+            }
+            Topic::DeadLetters => {
+                let letter = self.letters.pop_front();
+                letter.map(|letter| outside.give_up(letter));
+            }
+        }
+    }
 }
 
 /// See the module.
@@ -90,6 +110,12 @@ impl World {
         if !self.late.lanes.is_empty() {
             steps.push(Step::LateWrite(Topic::Lanes));
         }
+        if !self.late.letters.is_empty() {
+            steps.push(Step::LateWrite(Topic::DeadLetters));
+        }
+        if self.luck.ages > 0 {
+            steps.push(Step::Age);
+        }
         if self.luck.owners > 0 {
             self.push_take_overs(&mut steps, bounds);
         }
@@ -100,7 +126,13 @@ impl World {
         let owner = self.owner();
         for retry in 0..=owner.not_landed(Topic::Retry) as u8 {
             for lanes in 0..=owner.not_landed(Topic::Lanes) as u8 {
-                steps.push(Step::Crash { retry, lanes });
+                for letters in 0..=owner.not_landed(Topic::DeadLetters) as u8 {
+                    steps.push(Step::Crash {
+                        retry,
+                        lanes,
+                        letters,
+                    });
+                }
             }
         }
         if self.luck.twitches == 0 {
@@ -132,10 +164,8 @@ impl World {
                 let oldest = session.oldest_landed(topic);
                 luck.refusals > 0 && oldest.is_some_and(|before| !(before && landed))
             }
-            Act::TooLarge => luck.oversizes > 0 && session.may_be_too_large(),
-            Act::ProducerReplaced => {
-                luck.producers > 0 && !(session.retry.is_empty() && session.lanes.is_empty())
-            }
+            Act::TooLarge(topic) => luck.oversizes > 0 && session.may_be_too_large(topic),
+            Act::ProducerReplaced => luck.producers > 0 && session.writes(),
             Act::Scan => session.reading.is_some_and(|reading| {
                 let more = reading.cursor < self.outside.end() && reading.room > 0;
                 !reading.told || more
@@ -182,22 +212,17 @@ impl World {
         let Self { outside, late, .. } = &mut world;
         match step {
             Step::TakeOver { forget } => world.take_over(forget),
-            Step::Crash { retry, lanes } => world.crash(retry, lanes),
-            Step::LateRequest => late
-                .request
-                .take()
-                .into_iter()
-                .for_each(|span| outside.arrive(span)),
-            Step::LateWrite(Topic::Retry) => {
-                let run = late.retry.pop_front();
-                run.into_iter().for_each(|run| {
-                    outside.append(run);
-                });
+            Step::Crash {
+                retry,
+                lanes,
+                letters,
+            } => world.crash([retry, lanes, letters]),
+            Step::Age => world.age(),
+            Step::LateRequest => {
+                let span = late.request.take();
+                span.into_iter().for_each(|span| outside.arrive(span));
             }
-            Step::LateWrite(Topic::Lanes) => {
-                let note = late.lanes.pop_front();
-                note.into_iter().for_each(|note| outside.note(&note));
-            }
+            Step::LateWrite(topic) => late.lands(topic, outside),
             Step::Of(number, act) => world.act(number as usize, act, bounds),
         }
         world.forget_the_dead();
@@ -227,18 +252,26 @@ impl World {
         self.sessions.push(Rc::new(session));
     }
 
-    fn crash(&mut self, retry: u8, lanes: u8) {
+    fn crash(&mut self, landed: [u8; 3]) {
         self.take_over(None);
         let mut owner = self.sessions.remove(self.sessions.len() - 2);
         let owner = Rc::make_mut(&mut owner);
-        for _ in 0..retry {
-            owner.lands(Topic::Retry, &mut self.outside);
-        }
-        for _ in 0..lanes {
-            owner.lands(Topic::Lanes, &mut self.outside);
+        let topics = [Topic::Retry, Topic::Lanes, Topic::DeadLetters];
+        for (topic, landed) in topics.into_iter().zip(landed) {
+            (0..landed).for_each(|_| owner.lands(topic, &mut self.outside));
         }
         if let Some((_, first, last)) = owner.attempt {
             self.late.request = Some((first, last));
+        }
+    }
+
+    fn age(&mut self) {
+        self.luck.ages -= 1;
+        self.outside.clock += 1;
+        for session in &mut self.sessions {
+            let session = Rc::make_mut(session);
+            session.clock = self.outside.clock;
+            session.drive(now());
         }
     }
 
@@ -268,7 +301,7 @@ impl World {
                 }
                 session.refused(topic, Refused::Failed, outside);
             }
-            Act::TooLarge => session.refused(Topic::Retry, Refused::TooLarge, outside),
+            Act::TooLarge(topic) => session.refused(topic, Refused::TooLarge, outside),
             Act::ProducerReplaced => replace_producer(session, late, outside),
             Act::Scan => session.scan(outside, bounds.one_by_one),
             Act::Launch => session.launch(outside),
@@ -308,23 +341,27 @@ fn fills_bucket(act: Act) -> bool {
 fn replace_producer(session: &mut Session, late: &mut Late, outside: &mut Outside) {
     let retry = std::mem::take(&mut session.retry);
     let lanes = std::mem::take(&mut session.lanes);
+    let letters = std::mem::take(&mut session.letters);
+    let orders = retry.iter().map(|sent| sent.order);
+    let orders = orders.chain(lanes.iter().map(|sent| sent.order));
+    let orders: Vec<Order> = orders
+        .chain(letters.iter().map(|sent| sent.order))
+        .collect();
     // Their numbers are not free before all of them are reported.
-    let numbers = retry.iter().map(|sent| sent.number);
-    let numbers = numbers.chain(lanes.iter().map(|sent| sent.number));
-    session
-        .unsettled
-        .extend(numbers.map(|number| (number, i64::MAX)));
-    for sent in &retry {
-        session.produced(sent, Err(Refused::ProducerReplaced), outside);
-    }
-    for sent in &lanes {
-        session.produced(sent, Err(Refused::ProducerReplaced), outside);
+    let numbers = orders.iter().map(|order| (order.number, i64::MAX));
+    session.unsettled.extend(numbers);
+    for order in orders {
+        session.produced(order, Err(Refused::ProducerReplaced), outside);
     }
     session.unsettled.retain(|(_, last)| *last < i64::MAX);
-    let retry = retry.into_iter().filter(|sent| sent.landed.is_none());
-    late.retry = retry.map(|sent| sent.what).collect();
-    let lanes = lanes.into_iter().filter(|sent| sent.landed.is_none());
-    late.lanes = lanes.map(|sent| sent.what).collect();
+    late.retry = not_landed(retry);
+    late.lanes = not_landed(lanes);
+    late.letters = not_landed(letters);
+}
+
+fn not_landed<T>(sent: VecDeque<Sent<T>>) -> VecDeque<T> {
+    let sent = sent.into_iter().filter(|sent| sent.landed.is_none());
+    sent.map(|sent| sent.what).collect()
 }
 
 fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
@@ -334,7 +371,7 @@ fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
         Act::Aborted => Some(&mut luck.aborts),
         Act::LandsSilently(_) => Some(&mut luck.silences),
         Act::Refused(..) => Some(&mut luck.refusals),
-        Act::TooLarge => Some(&mut luck.oversizes),
+        Act::TooLarge(_) => Some(&mut luck.oversizes),
         Act::ProducerReplaced => Some(&mut luck.producers),
         Act::Leave => Some(&mut luck.leaves),
         Act::Full => Some(&mut luck.fulls),

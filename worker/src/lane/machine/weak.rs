@@ -24,6 +24,8 @@ pub(in crate::lane) enum Weakness {
     OpensTwice,
     /// The row passes what is sent before it was delivered.
     PassesWhatIsSent,
+    /// What is given up counts as done before its dead letter is acked.
+    PassesUnwrittenLetters,
     /// Parked events are sent while the attempt that began live is in flight.
     DrainsBesideAttempt,
 }

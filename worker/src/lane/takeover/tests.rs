@@ -60,14 +60,23 @@ fn numbers(steps: &[Step]) -> Vec<u64> {
 fn a_partition_without_rows_runs_at_once_and_its_epoch_goes_with_the_first_commit() {
     let (mut take_over, step) = TakeOver::begin(subject(), Some(epoch(3)));
     assert!(matches!(step, Step::Ask(Some(asked)) if asked == epoch(3)));
-    let steps = take_over.told(Vec::new(), 5, 9);
-    assert_eq!(words(&steps), ["own 6 WithNextCommit", "run 6 with 0"]);
+    let steps = take_over.told(Vec::new(), 3, 9);
+    assert_eq!(words(&steps), ["own 4 WithNextCommit", "run 4 with 0"]);
     let Some(Step::Run(taken)) = steps.last() else {
         panic!("it runs");
     };
     assert_eq!((taken.epoch.random, taken.committed), (9, false));
     assert!(take_over.is_over());
     assert!(take_over.told(Vec::new(), 5, 9).is_empty(), "told twice");
+}
+
+#[test]
+fn without_rows_but_with_a_later_epoch_it_commits_first_for_a_successor_may_have_swept_them() {
+    let (mut take_over, _) = TakeOver::begin(subject(), Some(epoch(3)));
+    let steps = take_over.told(Vec::new(), 5, 9);
+    assert_eq!(words(&steps), ["own 6 Now"]);
+    let steps = take_over.committed(Epoch { n: 6, random: 9 });
+    assert_eq!(words(&steps), ["run 6 with 0"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 use std::time::Instant;
 
 use super::{Backlog, Drain, Lacks, Phase};
+use crate::lane::machine::weak::{Weakness, weakened};
 use crate::lane::machine::{Ages, Event, GivenUp, Machine, Sight, WhyGivenUp, Work};
 
 impl<E: Event> Machine<E> {
@@ -81,7 +82,11 @@ impl<E: Event> Backlog<E> {
         let Phase::Draining(drain) = &mut self.phase else {
             return None;
         };
-        drain.give_up(number, ages.too_old)
+        let given_up = drain.give_up(number, ages.too_old);
+        if weakened(Weakness::PassesUnwrittenLetters) {
+            self.letter_written(number);
+        }
+        given_up
     }
 
     /// A dead letter was written: what has one at the front is done.
