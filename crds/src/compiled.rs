@@ -4,6 +4,7 @@
 //! Every field is in the unit the worker uses; nothing here needs to be parsed or checked again.
 //! `Debug` shows no secret. Two compiled targets are equal when a worker would treat them alike.
 
+use std::fmt;
 use std::time::Duration;
 
 use uuid::Uuid;
@@ -55,6 +56,56 @@ pub struct CompiledTarget {
     pub dead_letter_topic: Option<String>,
     /// Failed attempts in a row before STATE shows DOWN.
     pub failure_threshold: u32,
+    /// A person has ended the target: nothing goes to it any more, and what waits is given up.
+    pub deleted: bool,
+    /// What a person asks of its lanes.
+    pub requests: Vec<Request>,
+}
+
+/// What a person asks of a target's lanes. A lane acts once on each value. The text form is
+/// `<kind>=<value>`, without a semicolon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Request {
+    /// What waits for its next attempt is due now. Holds the text by which one request is told from
+    /// the next: an RFC 3339 time.
+    RetryAt(String),
+    /// A lane that has stopped goes on behind an offset.
+    SkipTo(SkipTo),
+}
+
+/// Where a stopped lane goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkipTo {
+    /// The source topic.
+    pub topic: String,
+    /// Its partition.
+    pub partition: i32,
+    /// What is up to here, this offset included, is given up.
+    pub offset: i64,
+}
+
+impl Request {
+    /// The kind, as the annotation names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::RetryAt(_) => "retry-at",
+            Self::SkipTo(_) => "skip-to",
+        }
+    }
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}=", self.kind())?;
+        match self {
+            Self::RetryAt(time) => f.write_str(time),
+            Self::SkipTo(SkipTo {
+                topic,
+                partition,
+                offset,
+            }) => write!(f, "{topic}/{partition}/{offset}"),
+        }
+    }
 }
 
 /// Where and how requests are sent.

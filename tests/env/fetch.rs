@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{
     Request, StatusCode,
     header::{ACCEPT, HOST},
+    request::Builder,
 };
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
@@ -38,19 +39,34 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<Page> {
 /// # Errors
 /// As [`get`].
 pub async fn get_as(address: SocketAddr, path: &str, accept: &str) -> Result<Page> {
-    tokio::time::timeout(PATIENCE, exchange(address, path, accept))
+    let request = Request::get(path).header(ACCEPT, accept);
+    ask(address, request)
         .await
-        .map_err(anyhow::Error::from)
-        .flatten()
         .with_context(|| format!("GET http://{address}{path}"))
 }
 
-async fn exchange(address: SocketAddr, path: &str, accept: &str) -> Result<Page> {
+/// POSTs nothing to `path` at `address`, on a connection of its own.
+///
+/// # Errors
+/// As [`get`].
+pub async fn post(address: SocketAddr, path: &str) -> Result<Page> {
+    ask(address, Request::post(path))
+        .await
+        .with_context(|| format!("POST http://{address}{path}"))
+}
+
+async fn ask(address: SocketAddr, request: Builder) -> Result<Page> {
+    tokio::time::timeout(PATIENCE, exchange(address, request))
+        .await
+        .map_err(anyhow::Error::from)
+        .flatten()
+}
+
+async fn exchange(address: SocketAddr, request: Builder) -> Result<Page> {
     let stream = TcpStream::connect(address).await.context("connect")?;
     let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    let request = Request::get(path)
+    let request = request
         .header(HOST, address.to_string())
-        .header(ACCEPT, accept)
         .body(Empty::<Bytes>::new())?;
     let answer = async move {
         let answer = requests.send_request(request).await?;

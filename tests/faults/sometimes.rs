@@ -69,6 +69,10 @@ const PATHS: &[(&str, Sign)] = &[
     ("repeated: worker frozen", Sign::Caused(Cause::Frozen)),
     ("repeated: ambiguous answer", Sign::Caused(Cause::Ambiguous)),
     ("repeated: answer too late", Sign::Caused(Cause::Late)),
+    (
+        "repeated: held back by another target",
+        Sign::Caused(Cause::HeldBack),
+    ),
     ("repeated: brokers disturbed", Sign::Caused(Cause::Kafka)),
 ];
 

@@ -274,12 +274,7 @@ async fn a_removed_target_gets_nothing_more_and_the_others_lose_nothing() -> Res
     receiver.arrived(10, SOON).await?;
 
     site.remove(&goes.file())?;
-    eventually("one target", SOON, async || {
-        let targets = worker.targets().await?["targets"].clone();
-        ensure!(targets.as_array().map(Vec::len) == Some(1), "{targets}");
-        Ok(())
-    })
-    .await?;
+    shows(&worker, "goes", "/state", "SUSPENDED").await?;
     let mut produced = flow.stop().await?;
     let later = site.kafka.produce(&topic, some_events(100)).await?;
     produced.extend(later.clone());

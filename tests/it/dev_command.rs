@@ -59,6 +59,20 @@ async fn it_delivers_tells_where_everything_is_and_leaves_nothing_behind() -> Re
 }
 
 #[tokio::test]
+async fn a_failing_receivers_events_are_parked_and_delivered_before_ones_eyes() -> Result<()> {
+    let temporary = directories::fresh("dev-tmp")?;
+    let demo = demo(&temporary).start()?;
+    // The flaky receiver fails from second 15 to second 35.
+    demo.says("flaky is DOWN: HTTP 503; ", SOON).await?;
+    demo.says("flaky is still DOWN after ", SOON).await?;
+    demo.says("flaky recovered: ", SOON).await?;
+    end(&demo, &temporary).await?;
+    let said = demo.stdout().text()?;
+    assert!(said.contains("in order: yes"), "{said}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn own_manifests_get_events_of_the_demo_broker() -> Result<()> {
     let temporary = directories::fresh("dev-tmp")?;
     let targets = directories::fresh("dev-targets")?;

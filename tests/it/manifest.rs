@@ -36,6 +36,12 @@ impl Manifest {
         self
     }
 
+    /// Sets an annotation.
+    pub(crate) fn annotated(mut self, key: &str, value: &str) -> Self {
+        self.0["metadata"]["annotations"][key] = json!(value);
+        self
+    }
+
     /// Its text, JSON, which is YAML too.
     pub(crate) fn text(&self) -> String {
         self.0.to_string()

@@ -75,3 +75,57 @@ async fn a_suspended_target_keeps_its_events_over_a_restart() -> Result<()> {
     })
     .await
 }
+
+#[tokio::test]
+async fn what_is_parked_is_shown_until_it_is_delivered_also_by_the_next_worker() -> Result<()> {
+    let scene = Scene::new("shown", 2).await?;
+    let bad = scene.receiver("bad")?;
+    bad.answer(Answer::status(503)?);
+    let worker = scene.worker().await?;
+    scene.produce_to_each(2, 50).await?;
+    scene.all_committed().await?;
+    shows(&worker, "bad", "/parked", 100).await?;
+    let before = shows(&worker, "bad", "/lanesNotLive/parking", 2).await?;
+    assert_eq!(before["state"], "DOWN");
+    assert_eq!(before["pendingEvents"], 100, "each event once: {before}");
+    assert_eq!(before["worstLanes"][0]["lastFailure"]["status"], 503);
+    let metrics = worker.metrics().await?;
+    let of_bad = [("target", "bad")];
+    assert_eq!(
+        metrics.sum("parcelhook_target_parked_events", &of_bad),
+        Some(100.0)
+    );
+    worker.stop(SOON).await?;
+
+    // The successor shows the same before it has tried anything new.
+    let worker = scene.worker().await?;
+    let after = shows(&worker, "bad", "/parked", 100).await?;
+    assert_eq!(after["state"], "DOWN");
+    assert!(after["oldestParked"].is_string(), "{after}");
+    assert!(
+        after["attempts"].as_u64() >= before["attempts"].as_u64(),
+        "{after}"
+    );
+    shows(&worker, "bad", "/lanesNotLive/parking", 2).await?;
+    let next = target(&worker, "bad").await?;
+    assert!(next["nextAttempt"].is_string(), "{next}");
+
+    bad.answer(Answer::ok());
+    shows(&worker, "bad", "/parked", 0).await?;
+    worker
+        .process()
+        .says(
+            "target has recovered: 100 events delivered in order in",
+            SOON,
+        )
+        .await?;
+    let live = shows(&worker, "bad", "/counters/eventsDrained", 100).await?;
+    assert_eq!(
+        (&live["state"], &live["pendingEvents"]),
+        (&"UP".into(), &0.into())
+    );
+    let metrics = worker.metrics().await?;
+    let live = [("target", "bad"), ("mode", "live")];
+    assert_eq!(metrics.sum("parcelhook_target_lanes", &live), Some(2.0));
+    Ok(())
+}

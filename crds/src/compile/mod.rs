@@ -5,6 +5,7 @@
 //! its Secret, and none shows a byte of a Secret. What the manifest check already promises is not
 //! checked again, except that a URL must be one that the worker can parse.
 
+mod annotations;
 mod endpoint;
 mod error;
 mod pem;
@@ -47,7 +48,8 @@ pub fn compile(
         });
     }
 
-    let errors = resolver.into_errors();
+    let mut errors = resolver.into_errors();
+    let asked = annotations::read(target.metadata.annotations.as_ref(), &mut errors);
     let (Some(endpoint), Some(name), true) = (endpoint, name, errors.is_empty()) else {
         return Err(errors);
     };
@@ -74,6 +76,8 @@ pub fn compile(
         on_head_failing: spec.on_head_failing,
         dead_letter_topic: spec.dead_letter_topic.clone(),
         failure_threshold: u32::from(spec.health.failure_threshold),
+        deleted: asked.deleted,
+        requests: asked.requests,
     })
 }
 

@@ -14,5 +14,5 @@ mod row;
 pub use epoch::{Epoch, Incarnation, ParseEpochError};
 pub use row::{
     DecodeError, Entry, LaneName, LaneRow, LastFailure, Mode, NotBefore, ParkReason, RowKey, Scope,
-    Terminator,
+    Terminator, Wants,
 };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
 use super::{Epoch, Incarnation};
+use crate::spec::source::Filter;
 
 /// The source partition and the owner that a row belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -97,6 +98,25 @@ impl ParkReason {
     }
 }
 
+/// What a lane takes from its topic. A successor that does not know the target parks by this.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Wants {
+    /// Every event.
+    #[default]
+    Everything,
+    /// The events that match.
+    Matching(Filter),
+    /// None: the target no longer reads the topic.
+    Nothing,
+}
+
+impl Wants {
+    fn is_everything(&self) -> bool {
+        *self == Self::Everything
+    }
+}
+
 /// When the next attempt may be made: milliseconds since the Unix epoch, or not by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -164,6 +184,12 @@ pub struct LaneRow {
     /// The last request ("retry now", "skip to") that the lane acted on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_request: Option<String>,
+    /// What the lane takes from its topic.
+    #[serde(default, skip_serializing_if = "Wants::is_everything")]
+    pub wants: Wants,
+    /// Since when the target's manifest is missing, milliseconds since the Unix epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absent_since: Option<i64>,
 }
 
 /// A record of the lanes topic, decoded.
@@ -298,6 +324,8 @@ mod tests {
             parked: 4,
             parked_through: Some(45),
             last_request: None,
+            wants: Wants::Everything,
+            absent_since: None,
         }
     }
 

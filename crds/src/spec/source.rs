@@ -46,7 +46,7 @@ pub enum SourceClass {
 }
 
 /// Which events of a topic are wanted: all header matches and, when keys are given, one of them.
-#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Filter {
     /// headers are Kafka headers that must all match.
@@ -64,7 +64,7 @@ pub struct Filter {
 }
 
 /// A header that must have one of the values, compared as bytes.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HeaderMatch {
     /// name is the Kafka header's name.
@@ -78,7 +78,7 @@ pub struct HeaderMatch {
 }
 
 /// A key, compared as bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "type", content = "value")]
 pub enum KeyMatch {
     /// The whole key.

@@ -122,6 +122,8 @@ pub(super) fn producer(mut config: ClientConfig) -> Result<Producer> {
         // No event twice or out of order, also when a broker is killed while we produce.
         .set("enable.idempotence", "true")
         .set("linger.ms", "2")
+        // The topic decides what is too large.
+        .set("message.max.bytes", "16000000")
         // Not longer than `socket.timeout.ms`, so that a silent leader is given up.
         .set("request.timeout.ms", SILENCE_MS)
         .create()

@@ -108,11 +108,19 @@ impl Plan {
                 let stays_ms = (0..guests).map(|_| dice.u64(200..1_500)).collect();
                 Fault::Storm { stays_ms }
             }
-            Kind::Failpoint => Fault::Failpoint {
-                slot,
-                point: Point(REACHED[dice.usize(..REACHED.len())]),
-                number: dice.u32(1..=3),
-            },
+            Kind::Failpoint => {
+                let point = REACHED[dice.usize(..REACHED.len())];
+                let number = match point == Failpoint::RevokeCallback {
+                    // A worker is asked to end in order to reach it, which happens once.
+                    true => 1,
+                    false => dice.u32(1..=3),
+                };
+                Fault::Failpoint {
+                    slot,
+                    point: Point(point),
+                    number,
+                }
+            }
             Kind::RestartBroker => Fault::RestartBroker { broker },
             Kind::KillBroker => {
                 let ms = dice.u64(0..3_000);

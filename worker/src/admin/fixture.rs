@@ -6,14 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parcelhook_crds::compiled::{CompiledTarget, Endpoint};
+use parcelhook_crds::lane::{LastFailure, ParkReason};
 use parcelhook_crds::secret::Secret;
 use uuid::Uuid;
 
 use crate::delivery::{Attempt, Outcome, Reason};
 use crate::report::{
-    AttemptLine, Failure, Health, PartitionReport, SourceReport, State, TargetCounters,
-    TargetReport, WorkerReport,
+    AttemptLine, Failure, Health, LaneMode, LaneReport, OwnTopicsReport, Parked, PartitionReport,
+    SourceReport, State, TargetCounters, TargetReport, WorkerReport,
 };
+use crate::source::PartitionId;
 use crate::targets::Problem;
 use crate::targets::sample;
 
@@ -52,8 +54,47 @@ pub(crate) fn attempt(outcome: Outcome, status: Option<u16>) -> Attempt {
     }
 }
 
+/// A lane that waits, and one that drains an overflow.
+fn parked() -> Parked {
+    let lane = |partition, mode, parked| LaneReport {
+        partition: PartitionId {
+            topic: "orders".into(),
+            partition,
+        },
+        mode,
+        reason: ParkReason::Failed,
+        parked,
+        attempts: 5,
+        since: NOW - 90_000,
+        oldest_parked_at: Some(NOW - 89_500),
+        next_attempt: Some(NOW + 4_000),
+        last_failure: None,
+    };
+    let failure = LastFailure {
+        at: NOW - 1_000,
+        reason: "HTTPStatus".to_owned(),
+        status: Some(503),
+        message: Some(HOSTILE.to_owned()),
+    };
+    let overflow = LaneReport {
+        reason: ParkReason::Overflow,
+        attempts: 0,
+        oldest_parked_at: None,
+        next_attempt: None,
+        ..lane(2, LaneMode::Draining, 14)
+    };
+    let mut parked = Parked::default();
+    parked.add(overflow, None);
+    parked.add(lane(1, LaneMode::Parking, 200), Some(&failure));
+    parked
+}
+
 fn down() -> TargetReport {
-    let mut counters = TargetCounters::default();
+    let mut counters = TargetCounters {
+        events_parked: 300,
+        events_drained: 86,
+        ..TargetCounters::default()
+    };
     counters.count(&attempt(Outcome::Delivered, Some(200)), 100, 2000);
     let unavailable = Outcome::Unavailable { retry_after: None };
     counters.count(&attempt(unavailable, Some(503)), 3, 90);
@@ -73,8 +114,11 @@ fn down() -> TargetReport {
             }),
         },
         counters,
-        pending_events: 3,
-        lanes: 2,
+        pending_events: 217,
+        lanes: 3,
+        parked: parked(),
+        last_recovery: None,
+        at_risk: true,
         last_attempts: VecDeque::from([AttemptLine {
             at: NOW - 1_000,
             transaction: "txn_1".to_owned(),
@@ -98,6 +142,9 @@ fn untried() -> TargetReport {
         counters: TargetCounters::default(),
         pending_events: 0,
         lanes: 0,
+        parked: Parked::default(),
+        last_recovery: None,
+        at_risk: false,
         last_attempts: VecDeque::new(),
     }
 }
@@ -129,6 +176,12 @@ pub(crate) fn report() -> WorkerReport {
             events_lost: BTreeMap::from([("retention", 5)]),
             stalls: 0,
             missing_topics: vec!["refunds".to_owned()],
+        },
+        own_topics: OwnTopicsReport {
+            producers_replaced: 1,
+            unanswered_bytes: 512,
+            retry_unreadable: 2,
+            lanes_unreadable: 0,
         },
         problems: vec![Problem {
             file: "broken.yaml".to_owned(),

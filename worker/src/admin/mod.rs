@@ -1,4 +1,5 @@
-//! The admin port: probes, metrics, and the targets as JSON and as a page. It only reads.
+//! The admin port: probes, metrics, and the targets as JSON and as a page. It reads; the one thing it
+//! does is to have a target tried again at once, which harms nobody.
 //!
 //! Owns one listening socket and one small thread, so a busy shard delays no probe and a slow reader
 //! of the page delays no event. It keeps no state: each answer is made from a report gathered for
@@ -6,6 +7,8 @@
 
 use std::future::Future;
 use std::net::{SocketAddr, TcpListener};
+
+use uuid::Uuid;
 
 use crate::background::{Background, StartError, Task};
 use crate::report::WorkerReport;
@@ -31,6 +34,9 @@ pub trait Reporter: Send + Sync + 'static {
     /// Gathers the report of all shards and of the consumer. It may take its time or be dropped: the
     /// admin port waits no longer than two seconds.
     fn report(&self) -> impl Future<Output = WorkerReport> + Send;
+
+    /// Has everything of a target that waits for its next attempt tried now.
+    fn retry(&self, target: Uuid) -> impl Future<Output = ()> + Send;
 }
 
 /// The admin port could not be opened or served.

@@ -10,7 +10,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use tokio::sync::Semaphore;
 
@@ -21,7 +21,7 @@ use super::problem::Problem;
 use super::readiness;
 use super::view::{TargetView, WorkerView};
 use crate::background::Background;
-use crate::report::WorkerReport;
+use crate::report::{TargetReport, WorkerReport};
 use crate::telemetry::exposition::{self, Gathered};
 use crate::telemetry::process::Process;
 
@@ -53,8 +53,9 @@ pub(super) fn router<R: Reporter>(reporter: R, background: Background) -> Router
         .route("/metrics", get(metrics::<R>))
         .route("/targets", get(targets::<R>))
         .route("/targets/{namespace}/{name}", get(target::<R>))
+        .route("/targets/{namespace}/{name}/retry", post(retry::<R>))
         .fallback(not_found)
-        .method_not_allowed_fallback(read_only)
+        .method_not_allowed_fallback(other_method)
         .layer(axum::middleware::map_response(protect))
         .with_state(Arc::new(Sources {
             reporter,
@@ -106,6 +107,7 @@ async fn readyz<R: Reporter>(sources: Shared<R>) -> (StatusCode, String) {
 
 async fn metrics<R: Reporter>(sources: Shared<R>) -> Result<Response, Problem> {
     let gathered = Gathered {
+        now: crate::clock::unix_millis(),
         report: sources.report().await?,
         background: sources.background.totals(),
         process: Process::read(),
@@ -131,20 +133,9 @@ async fn target<R: Reporter>(
     headers: HeaderMap,
     path: Result<Path<(String, String)>, PathRejection>,
 ) -> Result<Response, Problem> {
-    let Path((namespace, name)) =
-        path.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
     let now = crate::clock::unix_millis();
-    let report = sources.report().await?;
-    let found = report
-        .targets
-        .values()
-        .find(|report| report.target.namespace == namespace && report.target.name == name);
-    let Some(found) = found else {
-        let detail =
-            "this worker runs no target of that namespace and name; GET /targets lists them";
-        return Err(Problem::new(StatusCode::NOT_FOUND, detail));
-    };
-    let view = TargetView::new(found);
+    let found = find(&sources, path).await?;
+    let view = TargetView::new(&found);
     if prefers_page(&headers) {
         let page = page::Detail { view: &view, now };
         return Ok(Html(page.to_string()).into_response());
@@ -152,15 +143,55 @@ async fn target<R: Reporter>(
     Ok(Json(view).into_response())
 }
 
+/// What waits for its next attempt is due now. Harmless when nothing does, and so is asking twice.
+async fn retry<R: Reporter>(
+    sources: Shared<R>,
+    headers: HeaderMap,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<StatusCode, Problem> {
+    // A page of somebody else's, in the browser of a person who can reach this port.
+    let site = headers.get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        let detail = "pages of other sites may not do this";
+        return Err(Problem::new(StatusCode::FORBIDDEN, detail));
+    }
+    let found = find(&sources, path).await?;
+    let target = &found.target;
+    tracing::info!(
+        event = "target.retry", namespace = %target.namespace, target = %target.name,
+        "a person asks for an attempt now"
+    );
+    sources.reporter.retry(target.uid).await;
+    Ok(StatusCode::ACCEPTED)
+}
+
+/// The target that a path names.
+async fn find<R: Reporter>(
+    sources: &Sources<R>,
+    path: Result<Path<(String, String)>, PathRejection>,
+) -> Result<TargetReport, Problem> {
+    let Path((namespace, name)) =
+        path.map_err(|rejection| Problem::new(rejection.status(), rejection.body_text()))?;
+    let found = sources.report().await?.targets.into_values();
+    let mut found =
+        found.filter(|report| report.target.namespace == namespace && report.target.name == name);
+    found.next().ok_or_else(|| {
+        let detail =
+            "this worker runs no target of that namespace and name; GET /targets lists them";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    })
+}
+
 async fn not_found() -> Problem {
-    let detail = "the paths are /, /livez, /readyz, /metrics, /targets and /targets/NAMESPACE/NAME";
+    let detail = "the paths are /, /livez, /readyz, /metrics, /targets, /targets/NAMESPACE/NAME and \
+         /targets/NAMESPACE/NAME/retry";
     Problem::new(StatusCode::NOT_FOUND, detail)
 }
 
-async fn read_only() -> Problem {
+async fn other_method() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "the admin port only reads: use GET",
+        "use GET, and POST only for /targets/NAMESPACE/NAME/retry",
     )
 }
 

@@ -1,7 +1,7 @@
 //! What the admin port answers, asked over real connections.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -16,6 +16,7 @@ use crate::telemetry::captured::Captured;
 struct Fake {
     empty: Arc<AtomicBool>,
     mute: Arc<AtomicBool>,
+    retried: Arc<Mutex<Vec<Uuid>>>,
 }
 
 impl Reporter for Fake {
@@ -28,6 +29,10 @@ impl Reporter for Fake {
         } else {
             fixture::report()
         }
+    }
+
+    async fn retry(&self, target: Uuid) {
+        self.retried.lock().unwrap().push(target);
     }
 }
 
@@ -240,4 +245,29 @@ fn a_taken_address_is_named_with_the_fix() {
     let error = Admin::bind(first.address()).unwrap_err().to_string();
     assert!(error.contains(&first.address().to_string()), "{error}");
     assert!(error.contains("--admin-listen"), "{error}");
+}
+
+#[tokio::test]
+async fn a_person_may_have_a_target_tried_now_and_nobody_elses_page_may() {
+    let served = Served::new();
+    let url = |path: &str| format!("http://{}/targets/{path}", served.address);
+    let post = async |path: &str, site: Option<&str>| {
+        let mut request = served.client.post(url(path));
+        if let Some(site) = site {
+            request = request.header("sec-fetch-site", site);
+        }
+        request.send().await.unwrap().status()
+    };
+    assert_eq!(post("shop/billing/retry", None).await, StatusCode::ACCEPTED);
+    assert_eq!(served.fake.retried.lock().unwrap().len(), 1);
+    assert_eq!(post("shop/none/retry", None).await, StatusCode::NOT_FOUND);
+    let foreign = post("shop/billing/retry", Some("cross-site")).await;
+    assert_eq!(foreign, StatusCode::FORBIDDEN);
+    assert_eq!(
+        post("shop/billing", None).await,
+        StatusCode::METHOD_NOT_ALLOWED
+    );
+    let read = served.client.get(url("shop/billing/retry")).send().await;
+    assert_eq!(read.unwrap().status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(served.fake.retried.lock().unwrap().len(), 1);
 }

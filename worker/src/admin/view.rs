@@ -11,10 +11,14 @@ use serde_json::Value;
 
 use super::readiness;
 use crate::report::{
-    AttemptLine, Failure, OUTCOME_LABELS, PartitionReport, SourceReport, TargetCounters,
-    TargetReport, WorkerReport, outcome_index,
+    AttemptLine, Failure, LaneMode, OUTCOME_LABELS, OwnTopicsReport, PartitionReport, SourceReport,
+    TargetCounters, TargetReport, WorkerReport, outcome_index,
 };
 use crate::targets::Problem;
+
+mod lane;
+
+pub(super) use lane::LaneView;
 
 /// Everything.
 #[derive(Debug, Serialize)]
@@ -28,6 +32,7 @@ pub(super) struct WorkerView {
     pub(super) targets: Vec<TargetView>,
     pub(super) problems: Vec<ProblemView>,
     pub(super) source: SourceView,
+    pub(super) own_topics: OwnTopicsView,
 }
 
 /// One target.
@@ -41,7 +46,13 @@ pub(super) struct TargetView {
     pub(super) since: Option<String>,
     pub(super) next_attempt: Option<String>,
     pub(super) pending_events: u64,
+    pub(super) parked: u64,
+    pub(super) oldest_parked: Option<String>,
+    pub(super) attempts: u32,
     pub(super) lanes: u64,
+    pub(super) lanes_not_live: BTreeMap<&'static str, u64>,
+    pub(super) worst_lanes: Vec<LaneView>,
+    pub(super) data_at_risk: bool,
     pub(super) last_failure: Option<FailureView>,
     pub(super) counters: CountersView,
     pub(super) last_attempts: Vec<AttemptView>,
@@ -51,6 +62,8 @@ pub(super) struct TargetView {
     pub(super) since_millis: Option<i64>,
     #[serde(skip)]
     pub(super) next_attempt_millis: Option<i64>,
+    #[serde(skip)]
+    pub(super) oldest_parked_millis: Option<i64>,
 }
 
 /// The last failed attempt.
@@ -74,7 +87,12 @@ pub(super) struct CountersView {
     pub(super) reasons: BTreeMap<&'static str, u64>,
     pub(super) codes: BTreeMap<u16, u64>,
     pub(super) events_delivered: u64,
+    pub(super) events_parked: u64,
+    pub(super) events_drained: u64,
+    pub(super) events_dead_lettered: BTreeMap<&'static str, u64>,
+    pub(super) events_lost: BTreeMap<&'static str, u64>,
     pub(super) bytes_delivered: u64,
+    pub(super) events_dropped: u64,
     pub(super) mean_duration_ms: Option<f64>,
 }
 
@@ -123,6 +141,16 @@ pub(super) struct SourceView {
     pub(super) partitions: Vec<PartitionView>,
 }
 
+/// The worker's own topics.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OwnTopicsView {
+    pub(super) producers_replaced: u64,
+    pub(super) unanswered_bytes: u64,
+    pub(super) retry_unreadable: u64,
+    pub(super) lanes_unreadable: u64,
+}
+
 /// One owned partition.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -150,6 +178,7 @@ impl WorkerView {
             targets,
             problems: report.problems.iter().map(ProblemView::new).collect(),
             source: SourceView::new(&report.source),
+            own_topics: OwnTopicsView::new(report.own_topics),
         }
     }
 }
@@ -158,21 +187,30 @@ impl TargetView {
     pub(super) fn new(report: &TargetReport) -> Self {
         let target: &CompiledTarget = &report.target;
         let health = &report.health;
+        let parked = &report.parked;
+        let modes = LaneMode::ALL.into_iter().map(LaneMode::as_str);
         Self {
             namespace: target.namespace.clone(),
             name: target.name.clone(),
             state: health.state.as_str(),
-            reason: health.reason,
+            reason: report.reason(),
             since: health.since.and_then(rfc3339),
             next_attempt: health.next_attempt.and_then(rfc3339),
             pending_events: report.pending_events,
+            parked: parked.events,
+            oldest_parked: parked.oldest_at.and_then(rfc3339),
+            attempts: parked.attempts,
             lanes: report.lanes,
+            lanes_not_live: modes.zip(parked.lanes).collect(),
+            worst_lanes: parked.worst.iter().map(LaneView::new).collect(),
+            data_at_risk: report.at_risk,
             last_failure: health.last_failure.as_ref().map(FailureView::new),
             counters: CountersView::new(&report.counters),
             last_attempts: report.last_attempts.iter().map(AttemptView::new).collect(),
             configuration: target.effective(),
             since_millis: health.since,
             next_attempt_millis: health.next_attempt,
+            oldest_parked_millis: parked.oldest_at,
         }
     }
 }
@@ -203,7 +241,12 @@ impl CountersView {
                 .collect(),
             codes: counters.codes.clone(),
             events_delivered: counters.events_delivered,
+            events_parked: counters.events_parked,
+            events_drained: counters.events_drained,
+            events_dead_lettered: counters.events_dead_lettered.clone(),
+            events_lost: counters.events_lost.clone(),
             bytes_delivered: counters.bytes_delivered,
+            events_dropped: counters.events_dropped,
             mean_duration_ms: mean,
         }
     }
@@ -253,6 +296,17 @@ impl SourceView {
             stalls: source.stalls,
             missing_topics: source.missing_topics.clone(),
             partitions: source.partitions.iter().map(PartitionView::new).collect(),
+        }
+    }
+}
+
+impl OwnTopicsView {
+    fn new(own: OwnTopicsReport) -> Self {
+        Self {
+            producers_replaced: own.producers_replaced,
+            unanswered_bytes: own.unanswered_bytes,
+            retry_unreadable: own.retry_unreadable,
+            lanes_unreadable: own.lanes_unreadable,
         }
     }
 }

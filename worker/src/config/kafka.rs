@@ -24,10 +24,11 @@ pub const DEFAULTS: [(&str, &str); 12] = [
     // Fetched events that wait for the consumer thread, all partitions together: the larger part of
     // an idle worker's memory. The default is 64 MiB.
     ("queued.max.messages.kbytes", "8192"),
-    // The same bound counted in events of one partition; a worker with small events meets this first.
+    // The same bound counted in events; a worker with small events meets this first.
     ("queued.min.messages", "10000"),
     // One partition's share of a fetch: 64 partitions fill one answer, so that all lanes get work from
-    // it instead of a few getting a lot. A larger event is still fetched, alone.
+    // it instead of a few getting a lot. A larger event is still fetched, alone; so is a larger batch of
+    // a producer: smaller values make an answer one batch of one partition, and lanes run dry.
     ("fetch.message.max.bytes", "65536"),
     // A whole answer. Beyond this, answers overshoot the bound of the queue by much.
     ("fetch.max.bytes", "4194304"),

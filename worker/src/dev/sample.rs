@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::delivery::{Outcome, Reason};
 use crate::report::{
-    AttemptLine, Failure, Health, State, TargetCounters, TargetReport, WorkerReport,
+    AttemptLine, Failure, Health, Parked, State, TargetCounters, TargetReport, WorkerReport,
 };
 
 use super::table::Row;
@@ -43,6 +43,9 @@ pub(super) fn report_of(namespace: &str, name: &str) -> WorkerReport {
         counters: TargetCounters::default(),
         pending_events: 0,
         lanes: 4,
+        parked: Parked::default(),
+        last_recovery: None,
+        at_risk: false,
         last_attempts: VecDeque::new(),
     };
     WorkerReport {
@@ -90,6 +93,7 @@ pub(super) fn report() -> WorkerReport {
     let mut flaky = report_of("default", "flaky");
     only(&mut flaky).health = down(NOW);
     only(&mut flaky).pending_events = 37;
+    only(&mut flaky).parked.events = 35;
     report.targets.extend(flaky.targets);
     report
 }
@@ -117,6 +121,7 @@ pub(super) fn rows() -> Vec<Row> {
         state: State::Up,
         reason: "",
         pending: 0,
+        parked: 0,
         delivered: 1204,
         rate: 20,
         p50: Some(Duration::from_millis(2)),
@@ -128,6 +133,7 @@ pub(super) fn rows() -> Vec<Row> {
         state: State::Down,
         reason: "HTTPStatus",
         pending: 137,
+        parked: 130,
         delivered: 412,
         rate: 0,
         p50: Some(Duration::from_millis(3)),
@@ -139,6 +145,7 @@ pub(super) fn rows() -> Vec<Row> {
         state: State::Suspended,
         reason: "Suspended",
         pending: 15,
+        parked: 15,
         delivered: 0,
         rate: 0,
         p50: None,

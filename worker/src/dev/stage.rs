@@ -80,7 +80,7 @@ impl<'a, W: Write> Stage<'a, W> {
                 Ok(report) => {
                     let mut lines = self.add_topics(&report);
                     let next = Plan {
-                        hold: self.room.must_hold(&written.borrow(), &report.source),
+                        hold: self.room.must_hold(&written.borrow(), &report),
                         ..Plan::writing_to(self.topics)
                     };
                     self.tell(&report, next.hold, &mut lines)

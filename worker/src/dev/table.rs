@@ -30,6 +30,7 @@ pub(super) struct Row {
     pub(super) state: State,
     pub(super) reason: &'static str,
     pub(super) pending: u64,
+    pub(super) parked: u64,
     pub(super) delivered: u64,
     /// Events per second, over the last seconds.
     pub(super) rate: u64,
@@ -50,8 +51,9 @@ pub(super) fn rows(report: &WorkerReport, rates: &Rates, now: i64) -> Vec<Row> {
         .map(|(uid, target)| Row {
             name: name(target),
             state: target.health.state,
-            reason: target.health.reason,
+            reason: target.reason(),
             pending: target.pending_events,
+            parked: target.parked.events,
             delivered: target.counters.events_delivered,
             rate: rates.per_second(uid),
             p50: p50(&target.last_attempts),
@@ -93,15 +95,16 @@ struct Column {
     dropped: u8,
 }
 
-const COLUMNS: [Column; 9] = [
+const COLUMNS: [Column; 10] = [
     column("NAME", 0, |row| row.name.clone()),
     column("STATE", 0, |row| row.state.as_str().to_owned()),
     column("REASON", 0, |row| row.reason.to_owned()),
-    column("PENDING", 0, |row| row.pending.to_string()),
-    column("DELIVERED", 2, |row| row.delivered.to_string()),
-    column("RATE", 4, |row| format!("{}/s", row.rate)),
-    column("P50", 5, |row| row.p50.map_or_else(String::new, took)),
-    column("SINCE", 3, |row| row.since.map_or_else(String::new, age)),
+    column("PENDING", 2, |row| row.pending.to_string()),
+    column("PARKED", 0, |row| row.parked.to_string()),
+    column("DELIVERED", 3, |row| row.delivered.to_string()),
+    column("RATE", 5, |row| format!("{}/s", row.rate)),
+    column("P50", 6, |row| row.p50.map_or_else(String::new, took)),
+    column("SINCE", 4, |row| row.since.map_or_else(String::new, age)),
     column("NEXT", 1, |row| row.next.map_or_else(String::new, age)),
 ];
 
@@ -225,24 +228,24 @@ mod tests {
     #[test]
     fn the_table_looks_like_kubectl_get() {
         insta::assert_snapshot!(table(None), @r"
-        NAME     STATE       REASON       PENDING   DELIVERED   RATE   P50   SINCE   NEXT
-        flaky    DOWN        HTTPStatus   137       412         0/s    3ms   12s     4s
-        slow     SUSPENDED   Suspended    15        0           0/s
-        steady   UP                       0         1204        20/s   2ms   135m
+        NAME     STATE       REASON       PENDING   PARKED   DELIVERED   RATE   P50   SINCE   NEXT
+        flaky    DOWN        HTTPStatus   137       130      412         0/s    3ms   12s     4s
+        slow     SUSPENDED   Suspended    15        15       0           0/s
+        steady   UP                       0         0        1204        20/s   2ms   135m
         ");
     }
 
     #[test]
     fn a_narrow_terminal_loses_the_least_important_columns() {
         insta::assert_snapshot!(table(Some(72)), @r"
-        NAME     STATE       REASON       PENDING   DELIVERED   SINCE   NEXT
-        flaky    DOWN        HTTPStatus   137       412         12s     4s
-        slow     SUSPENDED   Suspended    15        0
-        steady   UP                       0         1204        135m
+        NAME     STATE       REASON       PENDING   PARKED   DELIVERED   NEXT
+        flaky    DOWN        HTTPStatus   137       130      412         4s
+        slow     SUSPENDED   Suspended    15        15       0
+        steady   UP                       0         0        1204
         ");
         insta::assert_snapshot!(table(Some(50)), @r"
-        NAME     STATE       REASON       PENDING   NEXT
-        flaky    DOWN        HTTPStatus   137       4s
+        NAME     STATE       REASON       PARKED   NEXT
+        flaky    DOWN        HTTPStatus   130      4s
         slow     SUSPENDED   Suspended    15
         steady   UP                       0
         ");
@@ -270,7 +273,7 @@ mod tests {
     #[test]
     fn no_target_is_a_header_alone() {
         let lines = render(&[], Look::default());
-        insta::assert_snapshot!(lines.join("\n"), @"NAME   STATE   REASON   PENDING   DELIVERED   RATE   P50   SINCE   NEXT");
+        insta::assert_snapshot!(lines.join("\n"), @"NAME   STATE   REASON   PENDING   PARKED   DELIVERED   RATE   P50   SINCE   NEXT");
     }
 
     #[test]
@@ -315,7 +318,7 @@ mod tests {
         assert_eq!(rows[0].state, State::Down);
         assert_eq!(rows[0].since, Some(Duration::from_secs(7)));
         assert_eq!(rows[0].next, Some(Duration::from_secs(4)));
-        assert_eq!(rows[0].pending, 37);
+        assert_eq!((rows[0].pending, rows[0].parked), (37, 35));
         assert_eq!(rows[1].p50, Some(Duration::from_millis(3)));
     }
 

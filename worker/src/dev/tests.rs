@@ -152,7 +152,7 @@ async fn what_cannot_start_says_why() {
     };
     for (options, expected) in [
         (missing, "cannot read --targets /no/such/folder: "),
-        (too_much, "--rate 100000: give 1 to 800"),
+        (too_much, "--rate 100000: give 1 to 150"),
         (taken, "the worker did not start: port 1 is taken"),
     ] {
         let (result, _) = demo(&options, Vec::new()).await;

@@ -14,7 +14,7 @@ use super::parking;
 use super::partition::Partition;
 use super::request::{self, Destination, Sent};
 use super::shard::{Launch, Shard};
-use super::{Lane, LaneKey};
+use super::{Lane, LaneKey, ReadBack};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
 use crate::failpoint::{self, Failpoint};
@@ -37,7 +37,7 @@ impl<P> Shard<P> {
             .partitions
             .get_mut(&key.slot)
             .filter(|partition| partition.may_act())?;
-        let lane = partition.lane(key)?;
+        let lane = partition.lane(key).filter(|lane| !lane.gated)?;
         if !lane.machine.is_live() {
             return self.work(key, now).then(|| self.launch_drain(key, now))?;
         }
@@ -46,8 +46,13 @@ impl<P> Shard<P> {
             partition.remove(key.index);
             return None;
         }
+        if self.drops_now(key, now) {
+            return None;
+        }
+        let partition = self.partitions.get_mut(&key.slot)?;
+        let lane = partition.lane(key)?;
         let target = self.targets.get(&lane.uid)?;
-        if target.of.compiled.suspend {
+        if target.of.is_suspended() {
             if partition.waiting(lane) > 0 {
                 self.leave(key, ParkReason::Suspended, Due::Never, now);
             }
@@ -83,7 +88,10 @@ impl<P> Shard<P> {
         let drainable = lane.machine.drainable()?;
         let events = match drainable.again {
             Some(events) => events,
-            None => request::cut(drainable.events(), limits, &lane.stamp),
+            None => {
+                let events = drainable.events().filter_map(ReadBack::event);
+                request::cut(events, limits, &lane.stamp)
+            }
         };
         self.form(key, events, now)
     }
@@ -150,13 +158,18 @@ impl<P> Shard<P> {
         let mut had_failed = false;
         if was_live {
             failpoint::reached(Failpoint::SuccessBeforeCommit);
-            had_failed = lane.machine.live().failures() > 0;
+            had_failed = lane.failures() > 0;
+            lane.has_succeeded();
             if let After::Done { events } = lane.machine.delivered() {
                 partition.done(key.index, events);
             }
         } else {
             failpoint::reached(Failpoint::SuccessBeforeRow);
             had_failed |= lane.machine.drain_delivered();
+            if let Some(count) = lane.away.as_mut().and_then(|away| away.count.as_mut()) {
+                let began = now.checked_sub(attempt.duration).unwrap_or(now);
+                count.drained(sent.events, began);
+            }
             self.follow_drain(key);
         }
         let Some(target) = self.targets.get_mut(&uid) else {
@@ -166,6 +179,7 @@ impl<P> Shard<P> {
             target.delivered(&partition.id, sent, attempt, now);
         }
         if !was_live {
+            target.drained(sent.events);
             let waiting: Vec<LaneKey> = target.recovering.delivered().collect();
             waiting.into_iter().for_each(|lane| self.stir(lane));
         }
@@ -189,7 +203,7 @@ impl<P> Shard<P> {
             return;
         };
         let retry = &target.of.compiled.retry;
-        let wait = backoff::after(attempt.outcome, lane.machine.failures() + 1, retry, jitter);
+        let wait = backoff::after(attempt.outcome, lane.failures() + 1, retry, jitter);
         target.hold_if_throttled(attempt.outcome, wait, now);
         let in_place = waits_in_place(attempt.outcome, wait) && lane.machine.live().failures() == 0;
         let failed = failed(wait, &attempt, now);
@@ -204,6 +218,7 @@ impl<P> Shard<P> {
                 target.recovering.failed();
                 self.follow_drain(key);
             }
+            _ if lane.is_ephemeral() => self.drop_failed(key, failed.due),
             Some(opening) if !in_place => lane.machine.failed(failed, opening),
             Some(_) | None => lane.machine.failed_in_place(failed),
         }
@@ -229,12 +244,17 @@ impl<P> Shard<P> {
                 message: Some(error.to_string()),
             },
         };
+        let ephemeral = lane.is_ephemeral();
         match opening {
+            _ if ephemeral => {}
             Some(opening) if lane.machine.is_live() => lane.machine.failed(failed, opening),
             Some(_) | None => lane.machine.drain_failed(failed),
         }
         if let Some(target) = self.targets.get(&lane.uid) {
             target.refused(&partition.id, error, now);
+        }
+        if ephemeral {
+            return self.drop_failed(key, Due::Never);
         }
         self.follow_drain(key);
         self.has_left(key);
@@ -254,9 +274,9 @@ impl<P> Shard<P> {
                     continue;
                 }
                 if let Some(lane) = partition.lane_mut(key)
-                    && lane.machine.failures() > 0
+                    && lane.failures() > 0
                 {
-                    lane.machine.hurry(now, unix);
+                    lane.hurry(now, unix);
                     hurried.push(key);
                 }
             }
@@ -279,7 +299,11 @@ fn waits_in_place(outcome: Outcome, wait: Wait) -> bool {
 fn oldest<'a>(partition: &'a Partition, lane: &'a Lane, events: u32) -> Vec<&'a Record> {
     let events = events as usize;
     match lane.machine.drainable() {
-        Some(drainable) => drainable.events().take(events).collect(),
+        Some(drainable) => drainable
+            .events()
+            .filter_map(ReadBack::event)
+            .take(events)
+            .collect(),
         None => partition.records(lane).take(events).collect(),
     }
 }

@@ -5,19 +5,18 @@
 
 use std::time::Instant;
 
-use super::LaneKey;
 use super::machine::DrainedRun;
 use super::outlet::Out;
 use super::shard::Shard;
-use crate::clock;
+use super::{LaneKey, ReadBack};
 use crate::park::{DrainKey, ParkedBody, ParkedRun, Read, Scan};
-use crate::source::record::Record;
 
 impl<P> Shard<P> {
     /// Begins to read the lane's bucket, unless too many lanes of the target do, or the target must be
     /// left alone. Returns whether it began.
     pub(super) fn begin_drain(&mut self, key: LaneKey, now: Instant) -> bool {
         let shard = self.surroundings.shard;
+        let ages = self.ages(key, now);
         let Some(lane) = self
             .partitions
             .get_mut(&key.slot)
@@ -28,11 +27,14 @@ impl<P> Shard<P> {
         let Some(target) = self.targets.get_mut(&lane.uid) else {
             return false;
         };
-        if let Some(until) = target.of.shared.held(now) {
+        let backlog = lane.machine.backlog();
+        let is_overdue = backlog.is_some_and(|backlog| backlog.is_overdue(ages));
+        // What is only given up does not trouble the target.
+        if let Some(until) = target.of.shared.held(now).filter(|_| !is_overdue) {
             self.wake_at(key, until);
             return false;
         }
-        if !target.recovering.admits(key) {
+        if !target.recovering.admits(key) || !self.drained.admits(key) {
             return false;
         }
         let Some((away, (drain, from, room))) = lane.away.as_mut().zip(lane.machine.begin_drain())
@@ -40,7 +42,9 @@ impl<P> Shard<P> {
             return false;
         };
         target.recovering.began();
+        self.drained.changed(0, room);
         away.drain = Some(drain);
+        away.room = room;
         self.out.push_back(Out::Scan(Scan::Begin {
             key: drain_key(shard, key, drain),
             lane: away.address.clone(),
@@ -53,7 +57,22 @@ impl<P> Shard<P> {
     /// Lets the reader send more.
     pub(super) fn read_more(&mut self, key: LaneKey) {
         let shard = self.surroundings.shard;
-        let more = self.lane_mut(key).and_then(|lane| lane.machine.more());
+        let left = self.drained.left();
+        let Some(lane) = self
+            .partitions
+            .get_mut(&key.slot)
+            .and_then(|partition| partition.lane_mut(key))
+        else {
+            return;
+        };
+        let Some(away) = lane.away.as_mut() else {
+            return;
+        };
+        let most = away.room + left;
+        let more = lane.machine.more(most);
+        let room = lane.machine.backlog().map_or(0, |it| it.room(most));
+        self.drained.changed(away.room, room);
+        away.room = room;
         if let Some((drain, room)) = more {
             let key = drain_key(shard, key, drain);
             self.out.push_back(Out::Scan(Scan::More { key, room }));
@@ -75,17 +94,18 @@ impl<P> Shard<P> {
             return;
         };
         away.drain = reads;
+        let room = std::mem::take(&mut away.room);
         let key = drain_key(shard, key, drain);
         self.out.push_back(Out::Scan(Scan::End { key }));
-        self.drain_is_over(uid);
+        self.drain_is_over(uid, room);
     }
 
-    /// A lane of the target reads no more: another may.
-    pub(super) fn drain_is_over(&mut self, uid: uuid::Uuid) {
-        let Some(target) = self.targets.get_mut(&uid) else {
-            return;
-        };
-        let waiting: Vec<LaneKey> = target.recovering.ended().collect();
+    /// A lane of the target reads no more, and holds nothing of its `room`: others may.
+    pub(super) fn drain_is_over(&mut self, uid: uuid::Uuid, room: usize) {
+        let mut waiting = self.drained.changed(room, 0);
+        if let Some(target) = self.targets.get_mut(&uid) {
+            waiting.extend(target.recovering.ended());
+        }
         for lane in waiting {
             self.stir(lane);
         }
@@ -103,17 +123,20 @@ impl<P> Shard<P> {
                 let runs = runs.into_iter().map(drained).collect();
                 if let Some(lane) = self.lane_mut(lane_key) {
                     lane.machine.drained(key.drain, runs, scanned_to);
+                    self.tell_if_stopped(lane_key);
+                    self.count_lost(lane_key);
                     self.stir(lane_key);
                 }
             }
-            Read::Cut { key, log_start } => self.was_cut(key, log_start),
+            Read::Cut { key, log_start } => self.was_cut(key, log_start, now),
             Read::Bucket { ticket, end } => self.bucket_ends(ticket, end, now),
         }
     }
 
     /// Retention took the beginning of what a lane wanted to read. Usually that is what others had
     /// parked; it is loss when this lane's oldest event is older than what the topic keeps.
-    fn was_cut(&mut self, key: DrainKey, log_start: i64) {
+    fn was_cut(&mut self, key: DrainKey, log_start: i64, now: Instant) {
+        let unix = (self.surroundings.unix_millis)(now);
         let retention = self.surroundings.retention;
         let lane_key = LaneKey::at(key.slot, key.lane);
         let Some(lane) = self.lane_mut(lane_key) else {
@@ -123,7 +146,7 @@ impl<P> Shard<P> {
             .machine
             .backlog()
             .and_then(|backlog| backlog.oldest_parked_at);
-        let age = oldest.map_or(0, |at| clock::unix_millis().saturating_sub(at));
+        let age = oldest.map_or(0, |at| unix.saturating_sub(at));
         let lost = u128::try_from(age).is_ok_and(|age| age >= retention.as_millis());
         let uid = lane.uid;
         lane.machine.cut(key.drain, log_start, lost);
@@ -147,11 +170,12 @@ pub(super) fn drain_key(shard: u32, key: LaneKey, drain: u32) -> DrainKey {
     }
 }
 
-fn drained(run: ParkedRun) -> DrainedRun<Record> {
+fn drained(run: ParkedRun) -> DrainedRun<ReadBack> {
     let size = run.size();
     let events = match run.body {
-        ParkedBody::Events(events) => events,
-        ParkedBody::Reference => Vec::new(),
+        ParkedBody::Events(events) => events.into_iter().map(ReadBack::Event).collect(),
+        // The reader has looked for what a reference names.
+        ParkedBody::Gone | ParkedBody::Reference => vec![ReadBack::Gone(run.offsets.0)],
     };
     DrainedRun {
         offset: run.offset,

@@ -4,6 +4,7 @@
 //! attempts that have ended, and then starts what may start; so neither a flood of records nor a
 //! flood of answers can starve the other, and a partition is let go within one turn.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -36,11 +37,17 @@ pub enum Request {
     Apply {
         /// The targets.
         targets: Arc<[WorkerTarget]>,
+        /// Targets that people have ended.
+        ended: Arc<[Uuid]>,
         /// Told when done.
         applied: oneshot::Sender<()>,
     },
     /// A lane of this target was delivered for the first time after failing, on another shard.
     Hint(Uuid),
+    /// A person asks: what waits for its next attempt is due now.
+    Retry(Uuid),
+    /// Tell which topics must be read for lanes that nobody's configuration may want any more.
+    TopicsInUse(oneshot::Sender<BTreeSet<Arc<str>>>),
     /// Tell what is known.
     Report(oneshot::Sender<Vec<TargetReport>>),
 }
@@ -129,9 +136,15 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
         let now = clock::now();
         match message {
             ShardMessage::Assigned(assigned) => self.shard.assigned(assigned, now),
-            ShardMessage::Committed { slot, epoch, .. } => self.shard.committed(slot, epoch, now),
+            ShardMessage::Committed {
+                slot,
+                epoch,
+                offset,
+            } => {
+                self.shard.committed(slot, epoch, now);
+                self.shard.open_gate(slot, offset, now);
+            }
             ShardMessage::Records(records) => self.shard.records(records, now),
-            // Nothing waits for a commit yet.
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {
                 self.shard.close(&revoked.slots);
@@ -143,10 +156,15 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
 
     fn request(&mut self, request: Request) {
         match request {
-            Request::Apply { targets, applied } => {
+            Request::Apply {
+                targets,
+                ended,
+                applied,
+            } => {
                 let deliver = Rc::clone(&self.deliver);
                 self.shard.apply(
                     &targets,
+                    &ended,
                     |target| deliver.prepare(&target.compiled),
                     clock::now(),
                 );
@@ -154,6 +172,10 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
                 let _ = applied.send(());
             }
             Request::Hint(uid) => self.shard.hinted(uid, clock::now()),
+            Request::Retry(uid) => self.shard.retry(uid, clock::now()),
+            Request::TopicsInUse(answer) => {
+                let _ = answer.send(self.shard.topics_in_use());
+            }
             Request::Report(answer) => {
                 let _ = answer.send(self.shard.report());
             }

@@ -3,13 +3,16 @@
 //! A lane outlives a change of its target. It ends at once when the target has ended, and after what
 //! waits was delivered when the target only reads other topics now.
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use parcelhook_crds::compiled::{Source, SourceClass};
+use parcelhook_crds::lane::{LaneName, Wants};
 use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
 
+use super::ephemeral::Ephemeral;
 use super::machine::Machine;
 use super::partition::Partition;
 use super::pressure::Mark;
@@ -18,40 +21,49 @@ use super::stamp::Stamp;
 use super::target::Target;
 use super::{Lane, LaneKey};
 use crate::clock;
+use crate::router::filter::Filter;
 use crate::source::ledger::Seq;
 use crate::transaction::selection::Selection;
 
 /// The targets of a shard.
 pub(super) type Targets<P> = FxHashMap<Uuid, Target<P>>;
 
-/// Brings the lanes that are there up to date with their targets.
-pub(super) fn follow<P>(partition: &mut Partition, targets: &Targets<P>, now: Instant) {
-    let lanes: Vec<(LaneKey, Uuid)> = partition
+/// Brings the lanes that are there up to date with their targets. Returns those that end: their target
+/// is no more. One that lives by its row alone ends only when its target is among the `ended`.
+pub(super) fn follow<P>(
+    partition: &mut Partition,
+    targets: &Targets<P>,
+    ended: &FxHashSet<Uuid>,
+    now: Instant,
+) -> Vec<LaneKey> {
+    let lanes: Vec<(LaneKey, Uuid, bool)> = partition
         .lanes()
-        .map(|(key, lane)| (key, lane.uid))
+        .map(|(key, lane)| (key, lane.uid, lane.orphan().is_some()))
         .collect();
-    for (key, uid) in lanes {
+    let mut ending = Vec::new();
+    for (key, uid, is_orphan) in lanes {
         match targets.get(&uid) {
             Some(target) if target.is_new => change(partition, key, target, now),
             Some(_) => {}
-            None => {
-                if let Some(abort) = partition.remove(key.index).and_then(|lane| lane.abort) {
-                    abort.abort();
-                }
-            }
+            None if is_orphan && !ended.contains(&uid) => {}
+            None => ending.push(key),
         }
     }
     partition.sort_lanes();
+    ending
 }
 
 /// Begins a lane for each target that wants the topic and has none. `starts` are targets that begin
-/// later than the partition; the others begin with the next record. `next` numbers the lanes.
+/// later than the partition; the others begin with the next record. `next` numbers the lanes. Says whether
+/// a lane begins on a partition that runs: it is gated.
 pub(super) fn begin<P>(
     partition: &mut Partition,
     targets: &Targets<P>,
     starts: &[(Uuid, i64)],
     next: &mut u64,
-) {
+) -> bool {
+    let gated = partition.has_run;
+    let mut begun = false;
     let topic = Arc::clone(&partition.id.topic);
     let present: FxHashSet<Uuid> = partition.lanes().map(|(_, lane)| lane.uid).collect();
     for (uid, target) in targets.iter().filter(|(uid, _)| !present.contains(uid)) {
@@ -62,11 +74,15 @@ pub(super) fn begin<P>(
         partition.add(Lane {
             filter: target.filter(&topic),
             from: start.map_or(i64::MIN, |(_, from)| *from),
+            gated,
+            ephemeral: Ephemeral::of(target, &topic),
             ..lane(*next, *uid, partition.end(), stamp, selection)
         });
         *next += 1;
+        begun = true;
     }
     partition.sort_lanes();
+    gated && begun
 }
 
 /// The target's lane for what a predecessor left; begun when there is none. One whose target no longer
@@ -80,18 +96,42 @@ pub(super) fn inherited<P>(
     if let Some(key) = partition.keys_of(uid).first() {
         return Some(*key);
     }
-    let selection = Selection::new(&partition.id.topic, None, target.of.compiled.start_from);
-    let source = Source {
-        topic: partition.id.topic.to_string(),
-        class: SourceClass::Persistent,
-        filter: None,
-    };
-    let stamp = partition.stamp(&target.of.compiled, &source);
+    let (stamp, selection) = last_stamp(partition, target);
     partition.add(Lane {
         ending: true,
         ..lane(*next, uid, partition.end(), stamp, selection)
     });
     *next += 1;
+    partition.sort_lanes();
+    partition.keys_of(uid).first().copied()
+}
+
+/// The lane that a predecessor left for a target that is not known here.
+pub(super) fn orphan(
+    partition: &mut Partition,
+    name: LaneName,
+    wants: &Wants,
+    next: &mut u64,
+) -> Option<LaneKey> {
+    let uid = name.target;
+    if let Some(key) = partition.keys_of(uid).first() {
+        return Some(*key);
+    }
+    let selection = Selection::from_bytes(name.selection);
+    let stamp = partition.blank_stamp(uid, &selection);
+    partition.add(Lane {
+        filter: match wants {
+            Wants::Matching(filter) => Some(Rc::new(Filter::new(filter))),
+            Wants::Everything | Wants::Nothing => None,
+        },
+        from: match wants {
+            Wants::Nothing => i64::MAX,
+            Wants::Everything | Wants::Matching(_) => i64::MIN,
+        },
+        ..lane(*next, uid, partition.end(), stamp, selection)
+    });
+    *next += 1;
+    partition.has_orphans = true;
     partition.sort_lanes();
     partition.keys_of(uid).first().copied()
 }
@@ -106,6 +146,8 @@ fn lane(id: u64, uid: Uuid, end: Seq, stamp: Stamp, selection: Selection) -> Lan
         queue: Queue::Everything { next: end },
         machine: Machine::default(),
         restless: false,
+        gated: false,
+        ephemeral: None,
         wake: None,
         abort: None,
         stamp,
@@ -118,20 +160,45 @@ fn lane(id: u64, uid: Uuid, end: Seq, stamp: Stamp, selection: Selection) -> Lan
 /// The target has another version: what waits is sent under it, at once.
 fn change<P>(partition: &mut Partition, key: LaneKey, target: &Target<P>, now: Instant) {
     let stamp = stamp(partition, target);
-    let filter = target.filter(&partition.id.topic);
+    let reads = stamp.is_some();
+    let (stamp, selection) = stamp.unwrap_or_else(|| last_stamp(partition, target));
+    let topic = Arc::clone(&partition.id.topic);
+    let filter = target.filter(&topic);
     let Some(lane) = partition.lane_mut(key) else {
         return;
     };
-    lane.ending = stamp.is_none();
     let unix = clock::unix_millis();
-    lane.machine.suspend(target.of.compiled.suspend, now, unix);
-    if let Some((stamp, selection)) = stamp {
+    lane.machine.suspend(target.of.is_suspended(), now, unix);
+    lane.machine.row_changed();
+    lane.ending = !reads;
+    lane.ephemeral = Ephemeral::of(target, &topic);
+    let was_orphan = lane
+        .away
+        .as_mut()
+        .is_some_and(|away| away.orphan.take().is_some());
+    if was_orphan {
+        // What was read before was matched by the row.
+        lane.from = i64::MIN;
+    }
+    if reads || was_orphan {
         lane.filter = filter;
         lane.stamp = stamp;
         lane.selection = selection;
         lane.machine.hurry(now, unix);
         lane.machine.dissolve();
     }
+}
+
+/// For what waits of a target that no longer reads the topic.
+fn last_stamp<P>(partition: &mut Partition, target: &Target<P>) -> (Stamp, Selection) {
+    let of = &target.of.compiled;
+    let source = Source {
+        topic: partition.id.topic.to_string(),
+        class: SourceClass::Persistent,
+        filter: None,
+    };
+    let selection = Selection::new(&source.topic, None, of.start_from);
+    (partition.stamp(of, &source), selection)
 }
 
 /// None when the target does not read the topic.

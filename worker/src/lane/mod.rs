@@ -10,12 +10,17 @@
 //! A source partition lives on one shard with all its lanes, so nothing here is locked. `driver` is
 //! the only file that waits; everything else is told what happened and when.
 
+mod absent;
 mod attempts;
+mod drained;
 mod drains;
 pub mod driver;
 pub mod due;
+mod ephemeral;
+mod expiry;
 #[cfg(test)]
 mod explore;
+mod gate;
 pub mod machine;
 mod matching;
 pub mod outlet;
@@ -25,8 +30,11 @@ mod parking;
 pub mod partition;
 mod pressure;
 pub mod queue;
+mod read_back;
 mod recovering;
+mod reporting;
 pub mod request;
+mod requests;
 pub mod shard;
 pub mod stamp;
 pub mod surroundings;
@@ -47,10 +55,14 @@ use uuid::Uuid;
 use crate::park::{LaneAddress, LaneSeat};
 use crate::router::filter::Filter;
 use crate::source::record::Record;
+use crate::state::recovery::NotLive;
 use crate::transaction::selection::Selection;
-use machine::Machine;
+use absent::Orphan;
+use ephemeral::Ephemeral;
+use machine::{Machine, WhyGivenUp};
 use pressure::Mark;
 use queue::Queue;
+pub use read_back::ReadBack;
 use stamp::Stamp;
 
 /// Where a lane is. `id` is never used twice on a shard, so what comes late for a lane that has
@@ -81,9 +93,11 @@ pub struct Lane {
     /// What is not done.
     pub queue: Queue,
     /// Where it stands.
-    pub machine: Machine<Record>,
+    pub machine: Machine<ReadBack>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
+    /// It is new, and waits for a commit: nothing of it is sent or parked.
+    pub gated: bool,
     /// When the shard looks at it again, if it will.
     pub wake: Option<Instant>,
     /// Ends the attempt in flight.
@@ -94,6 +108,8 @@ pub struct Lane {
     pub selection: Selection,
     /// How fast it works through what waits.
     pub mark: Mark,
+    /// Its failures, when its events are dropped and not parked.
+    pub ephemeral: Option<Box<Ephemeral>>,
     /// What it has while it is not live.
     pub away: Option<Box<Away>>,
 }
@@ -105,6 +121,34 @@ pub struct Away {
     pub address: Arc<LaneAddress>,
     /// The reading of the bucket that the reader knows of.
     pub drain: Option<u32>,
+    /// Bytes of parked events that it may hold.
+    pub room: usize,
+    /// Whether it was told that the lane stopped at a gap.
+    pub stopped: bool,
+    /// Counts the lane with its target; none when this worker does not know the target.
+    pub count: Option<NotLive>,
+    /// Its oldest event has been parked for half the time that it is kept.
+    pub at_risk: bool,
+    /// The reading, and the reason, for which it was last told that events are given up.
+    pub told_given_up: Option<(u32, WhyGivenUp)>,
+    /// What the lane lives by when its target is not known here.
+    pub orphan: Option<Box<Orphan>>,
+}
+
+impl Away {
+    /// Of a lane that has just left live.
+    pub fn new(address: LaneAddress) -> Self {
+        Self {
+            address: Arc::new(address),
+            drain: None,
+            room: 0,
+            stopped: false,
+            count: None,
+            at_risk: false,
+            told_given_up: None,
+            orphan: None,
+        }
+    }
 }
 
 impl LaneKey {

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
 
-use super::machine::{Due, Opening, Sight, Span, Work, Written};
+use super::absent::tell;
+use super::machine::{Ages, Due, Opening, Sight, Span, Work, Written};
 use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
@@ -30,6 +31,9 @@ const HOLD_BYTES: usize = 1 << 20;
 impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        self.mind_age(key, now);
+        self.heed_stop(key, now);
+        let ages = self.ages(key, now);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
                 return false;
@@ -38,7 +42,8 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let Some(work) = next_work(partition, key, &mut self.unacked, now) else {
+            let left = self.drained.left();
+            let Some(work) = next_work(partition, key, &mut self.unacked, (left, now, ages)) else {
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -56,6 +61,12 @@ impl<P> Shard<P> {
                     }
                 }
                 Work::More => self.read_more(key),
+                Work::GiveUp => {
+                    if self.give_up(key, ages).is_none() {
+                        return false;
+                    }
+                }
+                Work::Rest => self.rest(key),
                 Work::Attempt => return true,
             }
         }
@@ -70,6 +81,11 @@ impl<P> Shard<P> {
             return;
         };
         let suspended = reason == ParkReason::Suspended;
+        match partition.lane(key) {
+            Some(lane) if lane.gated => return,
+            Some(lane) if lane.is_ephemeral() => return self.drop_behind(key),
+            Some(_) | None => {}
+        }
         if let Some(lane) = partition.lane_mut(key) {
             lane.machine.leave(reason, due, opening);
             lane.machine.suspend(suspended, now, opening.unix);
@@ -79,8 +95,11 @@ impl<P> Shard<P> {
 
     /// The lane is not live from now on.
     pub(super) fn has_left(&mut self, key: LaneKey) {
-        if let Some(partition) = self.partitions.get_mut(&key.slot) {
-            ensure_away(partition, key, self.surroundings.buckets);
+        if let Some(partition) = self.partitions.get_mut(&key.slot)
+            && ensure_away(partition, key, self.surroundings.buckets)
+        {
+            self.tell_left(key);
+            self.take_requests_for_done(key);
         }
         self.stir(key);
     }
@@ -97,7 +116,8 @@ impl<P> Shard<P> {
             return;
         };
         let bucket = lane.away.as_ref().map_or(0, |away| away.address.bucket);
-        if let Some(row) = lane.machine.write_row(number, bucket, now) {
+        if let Some(mut row) = lane.machine.write_row(number, bucket, now) {
+            tell(&mut row, lane, &self.targets, &row_key.scope.topic);
             let order = Order::Row(row_key, Some(Box::new(row)));
             self.out.push_back(Out::Produce(ticket(key, number), order));
         }
@@ -147,6 +167,7 @@ impl<P> Shard<P> {
             lane.machine.tombstone(number);
             let order = Order::Row(row_key, None);
             self.out.push_back(Out::Produce(ticket(key, number), order));
+            self.count_lost(key);
             self.follow_drain(key);
         }
     }
@@ -161,12 +182,18 @@ impl<P> Shard<P> {
             self.was_refused(slot, refused, now);
         }
         match lane {
-            Some(seat) => self.lane_produced(LaneKey::at(slot, seat), number, produced.result),
+            Some(seat) => self.lane_produced(LaneKey::at(slot, seat), number, produced.result, now),
             None => self.partition_produced(slot, number, produced.result, now),
         }
     }
 
-    fn lane_produced(&mut self, key: LaneKey, number: u64, result: Result<i64, Refused>) {
+    fn lane_produced(
+        &mut self,
+        key: LaneKey,
+        number: u64,
+        result: Result<i64, Refused>,
+        now: Instant,
+    ) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -176,20 +203,31 @@ impl<P> Shard<P> {
         match result {
             Ok(offset) => {
                 let written = lane.machine.written(number, offset);
-                self.was_written(key, written, offset);
+                self.was_written(key, written, offset, now);
             }
             Err(Refused::TooLarge) => lane.machine.too_large(number),
             Err(Refused::QueueFull | Refused::Failed | Refused::ProducerReplaced) => {
                 lane.machine.refused(number);
             }
         }
-        if let Some(partition) = self.partitions.get_mut(&key.slot) {
-            settle(partition, key);
-        }
+        let unix = (self.surroundings.unix_millis)(now);
+        self.settle(key, unix);
         self.stir(key);
     }
 
-    fn was_written(&mut self, key: LaneKey, written: Option<Written>, offset: i64) {
+    /// Events that are parked for good leave the queue.
+    fn settle(&mut self, key: LaneKey, unix: i64) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        if let Some((uid, events)) = settle(partition, key, unix)
+            && let Some(target) = self.targets.get_mut(&uid)
+        {
+            target.parked(events);
+        }
+    }
+
+    fn was_written(&mut self, key: LaneKey, written: Option<Written>, offset: i64, now: Instant) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -212,18 +250,23 @@ impl<P> Shard<P> {
             }
             (Some(Written::Tombstone), _) => {
                 failpoint::reached(Failpoint::CutoverAfterTombstone);
-                lane.away = None;
-                if let Some(target) = self.targets.get(&lane.uid) {
-                    target.lane_recovered(&id);
+                let away = lane.away.take();
+                if let (Some(target), Some(count)) = (
+                    self.targets.get(&lane.uid),
+                    away.and_then(|away| away.count),
+                ) {
+                    target.lane_recovered(&id, count.ended(now, clock::unix_millis()));
                 }
             }
+            (Some(Written::DeadLetter(why)), _) => self.was_given_up(key, why),
             (Some(Written::Row), _) => failpoint::reached(Failpoint::RowBeforePark),
             (Some(Written::Park) | None, _) => {}
         }
     }
 
     /// Settles every lane of a partition, because its terminator was written.
-    pub(super) fn settle_all(&mut self, slot: u32) {
+    pub(super) fn settle_all(&mut self, slot: u32, now: Instant) {
+        let unix = (self.surroundings.unix_millis)(now);
         let Some(partition) = self.partitions.get_mut(&slot) else {
             return;
         };
@@ -232,10 +275,10 @@ impl<P> Shard<P> {
             .filter(|(_, lane)| !lane.machine.is_live())
             .map(|(key, _)| key)
             .collect();
-        for key in &away {
-            settle(partition, *key);
+        for key in away {
+            self.settle(key, unix);
+            self.stir(key);
         }
-        away.into_iter().for_each(|key| self.stir(key));
     }
 
     /// A write of the partition was refused: nothing more is written for a moment.
@@ -269,7 +312,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
-    now: Instant,
+    (room_left, now, ages): (usize, Instant, Ages),
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
     let bucket = lane.away.as_ref()?.address.bucket;
@@ -280,21 +323,23 @@ fn next_work(
         waiting: partition.waiting(lane),
         hold_is_full: partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
+        room_most: lane.away.as_ref()?.room + room_left,
         position: partition.position(),
+        ages,
     };
     lane.machine.work(now, sight)
 }
 
-/// Events that are parked for good leave the queue.
-fn settle(partition: &mut Partition, key: LaneKey) {
+/// Events that are parked for good leave the queue. Returns whose and how many.
+fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::Uuid, u32)> {
     let terminated = partition.own.is_some_and(|own| own.is_terminated());
-    let Some(lane) = partition.lane_mut(key) else {
-        return;
-    };
-    let events = lane.machine.settle(terminated, clock::unix_millis());
+    let lane = partition.lane_mut(key)?;
+    let uid = lane.uid;
+    let events = lane.machine.settle(terminated, unix);
     if events > 0 {
         partition.done(key.index, events);
     }
+    (events > 0).then_some((uid, events))
 }
 
 /// What the lane's machine must know to leave live. None before the partition is owned.
@@ -314,24 +359,22 @@ pub(super) fn opening(
     })
 }
 
-/// Gives a lane that is not live its address.
-pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) {
+/// Gives a lane that is not live its address. Says whether it had none.
+pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
     let (source, topic_id) = (partition.id.clone(), partition.topic_id);
     let Some(lane) = partition.lane_mut(key) else {
-        return;
+        return false;
     };
     if lane.away.is_some() || lane.machine.is_live() {
-        return;
+        return false;
     }
-    lane.away = Some(Box::new(Away {
-        address: Arc::new(LaneAddress {
-            name: name(lane),
-            source,
-            topic_id,
-            bucket: bucket(lane.uid, buckets),
-        }),
-        drain: None,
-    }));
+    lane.away = Some(Box::new(Away::new(LaneAddress {
+        name: name(lane),
+        source,
+        topic_id,
+        bucket: bucket(lane.uid, buckets),
+    })));
+    true
 }
 
 /// What a lane is called. One that is not live keeps its name until it is live again, whatever its
@@ -346,7 +389,7 @@ fn name(lane: &Lane) -> LaneName {
     }
 }
 
-fn ticket(key: LaneKey, number: u64) -> Ticket {
+pub(super) fn ticket(key: LaneKey, number: u64) -> Ticket {
     Ticket {
         slot: key.slot,
         lane: Some(key.seat()),

@@ -11,6 +11,7 @@ use parcelhook_crds::compiled::{CompiledTarget, Source};
 use parcelhook_crds::lane::Epoch;
 use uuid::Uuid;
 
+use super::gate::Gate;
 use super::own::Own;
 use super::stamp::{Stamp, Stamps};
 use super::taking_over::UnderWay;
@@ -18,6 +19,7 @@ use super::{Lane, LaneKey};
 use crate::source::ledger::Ledger;
 use crate::source::record::Record;
 use crate::source::{Assigned, PartitionId, Progress, StartedBy, TopicId};
+use crate::transaction::selection::Selection;
 
 /// See the module.
 #[derive(Debug)]
@@ -50,7 +52,23 @@ pub struct Partition {
     pub predecessor: Option<Epoch>,
     /// A write was refused: nothing is written before that.
     pub write_again: Option<Instant>,
+    /// Whether a lane may be one whose target is not known.
+    pub has_orphans: bool,
+    /// Whether it was owned before: its lanes may have sent something.
+    pub has_run: bool,
+    /// New lanes wait for a commit.
+    pub gate: Option<Gate>,
+    /// What came before the partition was owned.
+    early: Early,
     orders: u64,
+}
+
+/// What is read before it is known which lanes there are: an earlier owner's rows may name lanes of
+/// targets that nobody here knows. Bounded by the byte budget.
+#[derive(Debug, Default)]
+struct Early {
+    records: Vec<Record>,
+    position: Option<i64>,
 }
 
 impl Partition {
@@ -73,6 +91,10 @@ impl Partition {
             started_by: assigned.started_by,
             predecessor: assigned.epoch,
             write_again: None,
+            has_orphans: false,
+            has_run: false,
+            gate: None,
+            early: Early::default(),
             orders: 0,
         }
     }
@@ -80,6 +102,11 @@ impl Partition {
     /// How the transactions of a target's lane on this partition are named and written.
     pub fn stamp(&mut self, target: &CompiledTarget, source: &Source) -> Stamp {
         self.stamps.of(target, source, &self.id, self.topic_id)
+    }
+
+    /// The stamp of a lane whose target is not known. Nothing is sent under it.
+    pub fn blank_stamp(&self, uid: Uuid, selection: &Selection) -> Stamp {
+        Stamps::blank(uid, selection, &self.id, self.topic_id)
     }
 
     /// Its number in all messages.
@@ -130,8 +157,12 @@ impl Partition {
         })
     }
 
-    /// Offers records to the lanes, in offset order.
+    /// Offers records to the lanes, in offset order. Before the partition is owned they only wait.
     pub fn take(&mut self, records: Vec<Record>) {
+        if self.own.is_none() {
+            self.early.records.extend(records);
+            return;
+        }
         let mut freed = 0;
         for record in records {
             let seq = self.ledger.next();
@@ -158,8 +189,29 @@ impl Partition {
 
     /// The log moved on without records that anybody could read.
     pub fn pass(&mut self, position: i64) {
+        if self.own.is_none() {
+            self.early.position = Some(position);
+            return;
+        }
         self.ledger.pass(position);
         self.publish(0);
+    }
+
+    /// The partition is owned and its lanes are known: offers them what came before.
+    pub fn take_early(&mut self) {
+        let Early { records, position } = std::mem::take(&mut self.early);
+        self.take(records);
+        if let Some(position) = position {
+            self.pass(position);
+        }
+    }
+
+    /// The lane is done with all that waits for it, and wants no more.
+    pub fn discard(&mut self, index: u32) {
+        let lane = self.lanes.get(index as usize).and_then(Option::as_ref);
+        let waiting = lane.map_or(0, |lane| self.waiting(lane));
+        self.done(index, u32::try_from(waiting).unwrap_or(u32::MAX));
+        self.sort_lanes();
     }
 
     /// The lane is done with its oldest `events`.
@@ -256,7 +308,7 @@ impl Partition {
         let (slot, end) = (self.slot, self.ledger.next());
         let mut keys = Vec::new();
         for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(lane) = lane.as_mut().filter(|lane| !lane.restless) else {
+            let Some(lane) = lane.as_mut().filter(|lane| !lane.restless && !lane.gated) else {
                 continue;
             };
             let waits = lane.ending || !lane.queue.is_empty(end);
@@ -272,12 +324,42 @@ impl Partition {
         keys
     }
 
+    /// The lane is done with what waits behind its oldest `keep` events. Returns how many events that is.
+    pub fn drop_behind(&mut self, index: u32, keep: u32) -> u64 {
+        let end = self.ledger.next();
+        let Some(lane) = self.lanes.get_mut(index as usize).and_then(Option::as_mut) else {
+            return 0;
+        };
+        lane.queue.narrow(end);
+        let dropped = lane.queue.truncate(keep as usize);
+        let freed = dropped.iter().map(|seq| self.ledger.done(*seq)).sum();
+        self.sort_lanes();
+        self.publish(freed);
+        dropped.len() as u64
+    }
+
+    /// The gate is open. Returns the lanes that waited for it.
+    pub fn open_all(&mut self) -> Vec<LaneKey> {
+        let gated: Vec<LaneKey> = self
+            .lanes()
+            .filter(|(_, lane)| lane.gated)
+            .map(|(key, _)| key)
+            .collect();
+        for key in &gated {
+            if let Some(lane) = self.lane_mut(*key) {
+                lane.gated = false;
+            }
+        }
+        gated
+    }
+
     /// Keys of the live lanes that are slower than their events come.
     pub fn slow_lanes(&mut self, now: Instant) -> Vec<LaneKey> {
         let (slot, end) = (self.slot, self.ledger.next());
         let mut slow = Vec::new();
         for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(lane) = lane.as_mut().filter(|lane| lane.machine.is_live()) else {
+            let may_be_slow = |lane: &&mut Lane| lane.machine.is_live() && !lane.gated;
+            let Some(lane) = lane.as_mut().filter(may_be_slow) else {
                 continue;
             };
             if lane.mark.is_slow(lane.queue.front(end), end, now) {

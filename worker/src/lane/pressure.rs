@@ -86,9 +86,6 @@ impl<P> Shard<P> {
 
     fn overflow(&mut self, key: LaneKey, now: Instant) {
         let due = Due::At(now, clock::unix_millis());
-        if let Some(partition) = self.partitions.get(&key.slot) {
-            tracing::info!(partition = %partition.id, "a lane is slower than its events come: they are parked");
-        }
         self.leave(key, ParkReason::Overflow, due, now);
     }
 }

@@ -81,6 +81,15 @@ impl Queue {
         }
     }
 
+    /// Forgets all of a list but the oldest `keep`, and returns what was forgotten. A lane that wants
+    /// everything is narrowed first.
+    pub fn truncate(&mut self, keep: usize) -> VecDeque<Seq> {
+        match self {
+            Self::Everything { .. } => VecDeque::new(),
+            Self::Listed(seqs) => seqs.split_off(keep.min(seqs.len())),
+        }
+    }
+
     /// From now on the lane wants everything. Only an empty list can be given up: says whether it was.
     pub fn widen(&mut self, end: Seq) -> bool {
         if self.is_empty(end) {

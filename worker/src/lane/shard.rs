@@ -6,13 +6,13 @@
 
 use std::collections::VecDeque;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::AbortRegistration;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
 
+use super::drained::Drained;
 use super::drains;
 use super::due::Due;
 use super::matching::{self, Targets};
@@ -27,7 +27,6 @@ use super::unacked::Unacked;
 use super::{Lane, LaneKey};
 use crate::delivery::{PrepareError, Request};
 use crate::park::Scan;
-use crate::report::TargetReport;
 use crate::source::Assigned;
 use crate::source::record::Record;
 use crate::state::Ask;
@@ -55,10 +54,13 @@ pub struct Launch<P> {
 pub struct Shard<P> {
     pub(super) surroundings: Surroundings,
     pub(super) targets: Targets<P>,
+    /// Targets that people have ended.
+    pub(super) ended: FxHashSet<Uuid>,
     pub(super) partitions: FxHashMap<u32, Partition>,
     /// What others are asked to do, oldest first.
     pub(super) out: VecDeque<Out>,
     pub(super) unacked: Unacked,
+    pub(super) drained: Drained,
     due: Due,
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
@@ -75,11 +77,12 @@ impl<P> Shard<P> {
     /// A shard without targets and partitions.
     pub fn new(surroundings: Surroundings) -> Self {
         Self {
-            surroundings,
             targets: FxHashMap::default(),
+            ended: FxHashSet::default(),
             partitions: FxHashMap::default(),
             out: VecDeque::new(),
             unacked: Unacked::default(),
+            drained: Drained::new(surroundings.drain_bytes()),
             due: Due::default(),
             restless: VecDeque::new(),
             pace: Pace::default(),
@@ -87,6 +90,7 @@ impl<P> Shard<P> {
             jitter: fastrand::Rng::new(),
             next_look: None,
             next_upkeep: None,
+            surroundings,
         }
     }
 
@@ -100,10 +104,13 @@ impl<P> Shard<P> {
         self.out.push_front(out);
     }
 
-    /// Takes over a complete set of targets. `prepare` makes a new or changed one ready.
+    /// Takes over a complete set of targets: the lanes of one that is not in it end, unless they live by
+    /// their rows alone; of those only the lanes of the `ended` do. `prepare` makes a new or changed
+    /// target ready.
     pub fn apply(
         &mut self,
         targets: &[WorkerTarget],
+        ended: &[Uuid],
         prepare: impl Fn(&WorkerTarget) -> Result<P, PrepareError>,
         now: Instant,
     ) {
@@ -111,18 +118,26 @@ impl<P> Shard<P> {
         for target in targets {
             let uid = target.compiled.uid;
             let entry = match old.remove(&uid) {
-                Some(entry) if Arc::ptr_eq(&entry.of.compiled, &target.compiled) => entry,
+                Some(entry) if entry.of.is_same(target) => entry,
                 Some(entry) => entry.changed(target.clone(), prepare(target)),
                 None => Target::new(target.clone(), prepare(target)),
             };
             self.targets.insert(uid, entry);
         }
+        self.ended = ended.iter().copied().collect();
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {
+            let (mut ending, mut gated) = (Vec::new(), false);
             if let Some(partition) = self.partitions.get_mut(&slot) {
-                matching::follow(partition, &self.targets, now);
-                matching::begin(partition, &self.targets, &[], &mut self.lanes_begun);
+                ending = matching::follow(partition, &self.targets, &self.ended, now);
+                gated = matching::begin(partition, &self.targets, &[], &mut self.lanes_begun);
             }
+            if gated {
+                self.shut_gate(slot, now);
+            }
+            ending.into_iter().for_each(|key| self.end_lane(key));
+            self.keep_absent(slot, now);
+            self.heed_requests(slot, now);
             self.wake_partition(slot, now);
         }
         for target in self.targets.values_mut() {
@@ -194,14 +209,14 @@ impl<P> Shard<P> {
                 if let Some(abort) = &lane.abort {
                     abort.abort();
                 }
-                let Some(target) = self.targets.get_mut(&lane.uid) else {
-                    continue;
-                };
-                target.forget(&partition.id, now);
-                if let Some(drain) = lane.away.as_ref().and_then(|away| away.drain) {
+                if let Some(target) = self.targets.get_mut(&lane.uid) {
+                    target.forget(&partition.id, now);
+                }
+                let Some(away) = &lane.away else { continue };
+                if let Some(drain) = away.drain {
                     let key = drains::drain_key(shard, key, drain);
                     self.out.push_back(Out::Scan(Scan::End { key }));
-                    self.restless.extend(target.recovering.ended());
+                    self.drain_is_over(lane.uid, away.room);
                 }
             }
         }
@@ -237,25 +252,6 @@ impl<P> Shard<P> {
     /// The attempt that began then is over, whatever it came to: another may begin.
     pub fn over(&mut self, began: Instant) {
         self.pace.ended(began);
-    }
-
-    /// What this shard knows of its targets.
-    pub fn report(&self) -> Vec<TargetReport> {
-        let mut reports: FxHashMap<Uuid, TargetReport> = self
-            .targets
-            .iter()
-            .map(|(uid, target)| (*uid, target.report()))
-            .collect();
-        for partition in self.partitions.values() {
-            for (_, lane) in partition.lanes() {
-                if let Some(report) = reports.get_mut(&lane.uid) {
-                    report.lanes += 1;
-                    let parked = lane.machine.backlog().map_or(0, |backlog| backlog.parked);
-                    report.pending_events += partition.waiting(lane) + parked;
-                }
-            }
-        }
-        reports.into_values().collect()
     }
 
     /// Number of partitions.

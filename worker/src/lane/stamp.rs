@@ -6,6 +6,8 @@ use std::rc::{Rc, Weak};
 
 use parcelhook_crds::compiled::{CompiledTarget, Format, Source};
 
+use uuid::Uuid;
+
 use crate::source::{PartitionId, TopicId};
 use crate::transaction::format::Encoding;
 use crate::transaction::id::{SourcePartition, TransactionIds};
@@ -51,6 +53,24 @@ impl Stamps {
         Stamp {
             ids: TransactionIds::new(target.uid, &selection, &place),
             encoding: self.encoding(target, &place),
+        }
+    }
+
+    /// Of a lane that sends nothing before its target is known.
+    pub fn blank(
+        uid: Uuid,
+        selection: &Selection,
+        partition: &PartitionId,
+        topic_id: Option<TopicId>,
+    ) -> Stamp {
+        let place = SourcePartition {
+            topic: &partition.topic,
+            topic_id,
+            partition: partition.partition,
+        };
+        Stamp {
+            ids: TransactionIds::new(uid, selection, &place),
+            encoding: Rc::new(Encoding::new(Format::Json, "", &place)),
         }
     }
 

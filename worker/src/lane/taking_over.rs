@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{Epoch, LaneRow, NotBefore, ParkReason, RowKey};
 
+use super::absent::{Orphan, tell};
 use super::machine::{Due, Machine};
+use super::matching::{self, Targets};
 use super::outlet::Out;
 use super::own::Own;
 use super::parking::write_terminator;
@@ -52,7 +54,7 @@ impl<P> Shard<P> {
         let Some(own) = partition.own.take() else {
             return;
         };
-        let lanes = partition.rows_for_new_epoch();
+        let lanes = partition.rows_for_new_epoch(&self.targets);
         if lanes.is_empty() && own.wants_terminator() {
             partition.own = Some(own);
             return;
@@ -155,7 +157,7 @@ impl<P> Shard<P> {
             return;
         };
         match result {
-            Ok(_) if own.written_number(number) => self.settle_all(slot),
+            Ok(_) if own.written_number(number) => self.settle_all(slot, now),
             Ok(_) => {}
             Err(_) => {
                 if own.refused(number) {
@@ -167,15 +169,18 @@ impl<P> Shard<P> {
     }
 
     /// Does what is a matter of time: refused writes of take-overs, terminators that tell of an old
-    /// frontier.
+    /// frontier, targets that ask for less and less.
     pub(super) fn keep_up(&mut self, now: Instant) {
         if self.next_upkeep.is_some_and(|due| now < due) {
             return;
         }
         self.next_upkeep = (!self.partitions.is_empty()).then(|| now + UPKEEP_INTERVAL);
+        self.targets.values().for_each(|target| target.look(now));
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {
             self.advance(slot, now, |take_over| take_over.wake(now));
+            self.end_orphans(slot, now);
+            self.hasten_gate(slot, now);
             let Some(partition) = self.partitions.get_mut(&slot) else {
                 continue;
             };
@@ -264,6 +269,7 @@ impl<P> Shard<P> {
         };
         partition.follow_numbers();
         partition.under_way = None;
+        partition.has_run = true;
         let frontier = partition.frontier();
         partition.own = Some(if taken.committed {
             Own::written(taken.epoch, frontier, now)
@@ -277,6 +283,12 @@ impl<P> Shard<P> {
         for lane in taken.lanes {
             self.inherit(slot, lane, now);
         }
+        if let Some(partition) = self.partitions.get_mut(&slot) {
+            partition.take_early();
+        }
+        self.keep_absent(slot, now);
+        // What was parked under the epoch before counts under this one.
+        self.settle_all(slot, now);
         self.wake_partition(slot, now);
     }
 
@@ -286,14 +298,13 @@ impl<P> Shard<P> {
             return;
         };
         let InheritedLane { name, row, need } = lane;
-        let Some(target) = self.targets.get_mut(&name.target) else {
-            tracing::warn!(
-                partition = %partition.id, target = %name.target, parked = row.parked,
-                "a lane's target is not known here: its events stay parked"
-            );
-            return;
+        let target = self.targets.get(&name.target);
+        let next = &mut self.lanes_begun;
+        let key = match target {
+            Some(target) => matching::inherited(partition, target, next),
+            None => matching::orphan(partition, name, &row.wants, next),
         };
-        let Some(key) = super::matching::inherited(partition, target, &mut self.lanes_begun) else {
+        let Some(key) = key else {
             return;
         };
         let id = partition.id.clone();
@@ -306,21 +317,40 @@ impl<P> Shard<P> {
             return;
         }
         let unix = clock::unix_millis();
-        target.inherited(&id, &row, now);
-        let suspended = target.of.compiled.suspend;
-        let due = due(&row, target.of.compiled.retry.max_backoff, now, unix);
+        let mut orphan = None;
+        let mut due_at = Due::Never;
+        if let Some(target) = target {
+            target.inherited(&id, &row, now);
+            due_at = due(&row, target.of.compiled.retry.max_backoff, now, unix);
+        } else {
+            tracing::warn!(
+                partition = %id, target = %name.target, parked = row.parked,
+                "a lane's target is not known here: its events are parked until its manifest is back"
+            );
+            orphan = Some(Box::new(Orphan::new(&row, self.surroundings.absence, now)));
+        }
+        let suspended = target.is_none_or(|target| target.of.is_suspended());
         let bucket = row.bucket;
-        lane.machine = Machine::resumed(row, need, due);
+        lane.machine = Machine::resumed(row, need, due_at);
         lane.machine.suspend(suspended, now, unix);
+        if orphan.is_some() {
+            lane.machine.row_changed();
+        }
+        let address = LaneAddress {
+            name,
+            source: id,
+            topic_id,
+            bucket,
+        };
         lane.away = Some(Box::new(Away {
-            address: Arc::new(LaneAddress {
-                name,
-                source: id,
-                topic_id,
-                bucket,
-            }),
-            drain: None,
+            orphan,
+            ..Away::new(address)
         }));
+        self.tell_left(key);
+        if self.ended.contains(&name.target) {
+            self.end_lane(key);
+        }
+        self.act_on_requests(key, now);
         self.stir(key);
     }
 
@@ -392,7 +422,8 @@ impl Partition {
     }
 
     /// The rows of the lanes that are not live, which are written under a new epoch by the take-over.
-    fn rows_for_new_epoch(&mut self) -> Vec<InheritedLane> {
+    fn rows_for_new_epoch<P>(&mut self, targets: &Targets<P>) -> Vec<InheritedLane> {
+        let topic = Arc::clone(&self.id.topic);
         let keys: Vec<LaneKey> = self.lanes().map(|(key, _)| key).collect();
         let mut rows = Vec::new();
         for key in keys {
@@ -402,7 +433,8 @@ impl Partition {
             let Some(address) = lane.away.as_ref().map(|away| Arc::clone(&away.address)) else {
                 continue;
             };
-            if let Some(row) = lane.machine.row_for_new_epoch(address.bucket) {
+            if let Some(mut row) = lane.machine.row_for_new_epoch(address.bucket) {
+                tell(&mut row, lane, targets, &topic);
                 rows.push(InheritedLane {
                     name: address.name,
                     row,

@@ -1,7 +1,7 @@
 //! A target on one shard: its configuration made ready, and what this shard counted for it.
 //!
 //! Owns the shard's counters and attempt log of the target. Health is shared with the other shards
-//! and lives in [`crate::state`]; a change of it is logged here, once, by the shard that caused it.
+//! and lives in [`crate::state`]; a change of it is logged once, by the shard that caused it.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -11,17 +11,22 @@ use std::time::{Duration, Instant};
 use parcelhook_crds::compiled::Source;
 use parcelhook_crds::lane::{LaneRow, NotBefore};
 
+use super::machine::WhyGivenUp;
 use super::recovering::Recovering;
 use super::request::{Destination, Sent};
 use crate::clock;
 use crate::delivery::{Attempt, Outcome, PrepareError, Reason};
 use crate::recover::backoff::Wait;
-use crate::report::{AttemptLine, Failure, LAST_ATTEMPTS, State, TargetCounters, TargetReport};
+use crate::report::{
+    AttemptLine, Failure, LAST_ATTEMPTS, LOST_RETENTION, LOST_SOURCE_GONE, Parked, TargetCounters,
+    TargetReport,
+};
 use crate::router::filter::Filter;
 use crate::source::PartitionId;
 use crate::state::health::{LaneFailure, Transition};
+use crate::state::recovery::LiveAgain;
 use crate::state::shared::WorkerTarget;
-use crate::telemetry::attempt_log;
+use crate::telemetry::{attempt_log, lane_log};
 
 /// See the module. `P` is a target made ready for requests.
 #[derive(Debug)]
@@ -131,6 +136,8 @@ impl<P> Target<P> {
                 message: attempt.detail,
             },
             throttled: matches!(attempt.outcome, Outcome::Throttled { .. }),
+            in_a_row: sent.attempt,
+            since: at,
             next_attempt: wait
                 .and_then(|wait| i64::try_from(wait).ok())
                 .map(|wait| at + wait),
@@ -141,8 +148,9 @@ impl<P> Target<P> {
     /// No attempt was made, because the target cannot be used as it is configured.
     pub fn refused(&self, lane: &PartitionId, error: &PrepareError, now: Instant) {
         let message = Some(error.to_string());
+        let at = clock::unix_millis();
         let shown = Failure {
-            at: clock::unix_millis(),
+            at,
             reason: Reason::InvalidConfiguration,
             status: None,
             message,
@@ -150,6 +158,8 @@ impl<P> Target<P> {
         let failure = LaneFailure {
             shown,
             throttled: false,
+            in_a_row: 1,
+            since: at,
             next_attempt: None,
         };
         self.log_transition(self.of.shared.failed(lane, failure, now));
@@ -168,6 +178,8 @@ impl<P> Target<P> {
         };
         let failure = LaneFailure {
             throttled: shown.reason == Reason::Throttled,
+            in_a_row: row.attempts,
+            since: row.since,
             shown,
             next_attempt: match row.not_before {
                 NotBefore::At(at) => Some(at),
@@ -177,10 +189,73 @@ impl<P> Target<P> {
         self.log_transition(self.of.shared.failed(lane, failure, now));
     }
 
+    /// A lane left live, or was taken over so.
+    pub fn lane_left(&self, lane: lane_log::NotLive) {
+        lane_log::left(&self.of.compiled, lane);
+    }
+
     /// A lane has delivered all that it had parked and is live again.
-    pub fn lane_recovered(&self, lane: &PartitionId) {
+    pub fn lane_recovered(&self, lane: &PartitionId, again: LiveAgain) {
+        lane_log::live_again(&self.of.compiled, lane, again);
+    }
+
+    /// A lane found a gap in what it had parked.
+    pub fn lane_stopped(&self, lane: &PartitionId, parked: u64, delivered_through: i64) {
+        lane_log::stopped(&self.of.compiled, lane, parked, delivered_through);
+    }
+
+    /// Events of a lane are parked for good.
+    pub fn parked(&mut self, events: u32) {
+        self.counters.events_parked += u64::from(events);
+    }
+
+    /// Parked events of a lane were delivered.
+    pub fn drained(&mut self, events: u32) {
+        self.counters.events_drained += u64::from(events);
+    }
+
+    /// Time has passed.
+    pub fn look(&self, now: Instant) {
+        self.log_transition(self.of.shared.look(now));
+    }
+
+    /// The lane's oldest event has been parked for half the time that it is kept.
+    pub fn tell_risk(&self, lane: &PartitionId, max_age: Duration) {
         let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
-        tracing::info!(event = "lane.recovered", %namespace, target = %name, %lane, "lane is live again");
+        let kept_s = max_age.as_secs();
+        tracing::warn!(
+            event = "lane.at_risk", %namespace, target = %name, %lane, kept_s,
+            "the oldest parked event has waited for half the time that it is kept; then it becomes a dead letter"
+        );
+    }
+
+    /// A lane begins to write dead letters, from this offset of its partition on.
+    pub fn tell_given_up(&self, lane: &PartitionId, why: WhyGivenUp, offset: i64) {
+        let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
+        tracing::error!(
+            event = "lane.dead_letters", %namespace, target = %name, %lane, offset,
+            reason = why.as_str(), "parked events are given up: they become dead letters"
+        );
+    }
+
+    /// A dead letter was written.
+    pub fn gave_up(&mut self, why: WhyGivenUp) {
+        let counters = &mut self.counters;
+        *counters
+            .events_dead_lettered
+            .entry(why.as_str())
+            .or_default() += 1;
+        match why {
+            WhyGivenUp::SourceGone => {
+                *counters.events_lost.entry(LOST_SOURCE_GONE).or_default() += 1
+            }
+            WhyGivenUp::Expired => {}
+        }
+    }
+
+    /// The retry topic's retention took parked events.
+    pub fn lost_to_retention(&mut self, events: u64) {
+        *self.counters.events_lost.entry(LOST_RETENTION).or_default() += events;
     }
 
     /// The lane is no longer this worker's.
@@ -188,14 +263,22 @@ impl<P> Target<P> {
         self.log_transition(self.of.shared.forget(lane, now));
     }
 
+    /// Events were dropped, because they are ephemeral.
+    pub fn dropped(&mut self, events: u64) {
+        self.counters.events_dropped += events;
+    }
+
     /// What this shard counted.
     pub fn report(&self) -> TargetReport {
         TargetReport {
             target: Arc::clone(&self.of.compiled),
-            health: self.of.shared.health(self.of.compiled.suspend),
+            health: self.of.shared.health(self.of.is_suspended()),
             counters: self.counters.clone(),
             pending_events: 0,
             lanes: 0,
+            parked: Parked::default(),
+            last_recovery: self.of.shared.last_recovery(),
+            at_risk: false,
             last_attempts: self.last_attempts.clone(),
         }
     }
@@ -238,22 +321,8 @@ impl<P> Target<P> {
     }
 
     fn log_transition(&self, transition: Option<Transition>) {
-        let Some(Transition { health, after }) = transition else {
-            return;
-        };
-        let (namespace, name) = (&self.of.compiled.namespace, &self.of.compiled.name);
-        let lasted_ms = after.map(|after| after.as_millis() as u64);
-        let failure = health.last_failure.as_ref();
-        match health.state {
-            State::Down => tracing::warn!(
-                event = "target.down", %namespace, target = %name, reason = health.reason,
-                status = failure.and_then(|failure| failure.status),
-                detail = failure.and_then(|failure| failure.message.as_deref()),
-                lasted_ms, "target is DOWN"
-            ),
-            State::Up | State::Suspended => {
-                tracing::info!(event = "target.up", %namespace, target = %name, lasted_ms, "target is UP");
-            }
+        if let Some(transition) = transition {
+            lane_log::transition(&self.of.compiled, &transition);
         }
     }
 }

@@ -266,8 +266,11 @@ pub struct ParkedRun {
 pub enum ParkedBody {
     /// The events, in offset order.
     Events(Vec<Record>),
-    /// One event that was too large: it is still in the source topic, if that has kept it.
+    /// One event that was too large: it is still in the source topic, if that has kept it. The reader
+    /// puts the event in its place before it hands the record over.
     Reference,
+    /// One event that was too large and that its source topic has no more.
+    Gone,
 }
 
 impl ParkedRun {
@@ -275,7 +278,7 @@ impl ParkedRun {
     pub fn size(&self) -> usize {
         let events = match &self.body {
             ParkedBody::Events(events) => events.iter().map(Record::cost).sum(),
-            ParkedBody::Reference => 0,
+            ParkedBody::Reference | ParkedBody::Gone => 0,
         };
         size_of::<Self>() + events
     }

@@ -11,6 +11,7 @@
 mod outlet;
 mod own_topics;
 mod reporter;
+mod roster;
 mod supervisor;
 
 use std::net::SocketAddr;
@@ -38,8 +39,8 @@ use crate::state::tail::{self, TailConfig};
 use crate::targets::{Directory, OpenError, Place, Snapshot, compile::Rules};
 
 use outlet::ShardOutlet;
-use reporter::LateReporter;
 pub use reporter::Reporter;
+use reporter::{LateReporter, OwnTopics};
 use supervisor::Supervisor;
 
 /// Orders that a shard may have open with the producer.
@@ -112,6 +113,7 @@ impl Worker {
         let now_known = Reporter::new(
             started.shards,
             source.clone(),
+            started.own_topics,
             snapshots.clone(),
             applied.subscribe(),
         );
@@ -171,6 +173,7 @@ struct Started {
     shards: Shards,
     producer: Producer,
     reader: ReaderHandle,
+    own_topics: OwnTopics,
 }
 
 /// Starts the producer, the reader, the tail, and one thread a shard with a runtime and an HTTP client
@@ -191,6 +194,11 @@ fn start_shards(
     let (tail, tail_thread) = tail::prepare(tail_config(config, internal), tells)?;
     background.thread("retry-reader", move || reader_thread.run())?;
     background.thread("lanes-tail", move || tail_thread.run())?;
+    let own_topics = OwnTopics {
+        producer: producer.clone(),
+        retry_unreadable: reader.unreadable(),
+        lanes_unreadable: tail.unreadable(),
+    };
     let shards: Shards = requests.into();
     let mail = messages
         .into_iter()
@@ -224,6 +232,7 @@ fn start_shards(
         shards,
         producer,
         reader,
+        own_topics,
     })
 }
 
@@ -243,7 +252,10 @@ fn surroundings(
         buckets: internal.retry_buckets,
         ends: ends.clone(),
         retention: internal.retry_retention.unwrap_or(Duration::MAX),
+        unix_millis: |_| clock::unix_millis(),
         budget_bytes: config.byte_budget as u64,
+        shards: config.shards.get() as u64,
+        absence: roster::ABSENCE,
     }
 }
 

@@ -3,6 +3,7 @@
 //! Owns nothing but the ways to ask. It waits for the slowest; who asks sets the bound.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::{oneshot, watch};
@@ -11,7 +12,8 @@ use uuid::Uuid;
 use super::{Shards, Snapshots};
 use crate::admin;
 use crate::lane::driver::Request;
-use crate::report::{TargetReport, WorkerReport};
+use crate::park::produce::Producer;
+use crate::report::{OwnTopicsReport, TargetReport, WorkerReport};
 use crate::source::SourceHandle;
 
 /// See the module.
@@ -19,20 +21,42 @@ use crate::source::SourceHandle;
 pub struct Reporter {
     shards: Shards,
     source: SourceHandle,
+    own_topics: OwnTopics,
     snapshots: Snapshots,
     applied: watch::Receiver<Option<u64>>,
+}
+
+/// Where the worker's own topics are counted. It keeps no thread from ending.
+#[derive(Clone, Debug)]
+pub(super) struct OwnTopics {
+    pub(super) producer: Producer,
+    pub(super) retry_unreadable: Arc<AtomicU64>,
+    pub(super) lanes_unreadable: Arc<AtomicU64>,
+}
+
+impl OwnTopics {
+    fn report(&self) -> OwnTopicsReport {
+        OwnTopicsReport {
+            producers_replaced: self.producer.generation(),
+            unanswered_bytes: self.producer.unanswered_bytes() as u64,
+            retry_unreadable: self.retry_unreadable.load(Ordering::Relaxed),
+            lanes_unreadable: self.lanes_unreadable.load(Ordering::Relaxed),
+        }
+    }
 }
 
 impl Reporter {
     pub(super) fn new(
         shards: Shards,
         source: SourceHandle,
+        own_topics: OwnTopics,
         snapshots: Snapshots,
         applied: watch::Receiver<Option<u64>>,
     ) -> Self {
         Self {
             shards,
             source,
+            own_topics,
             snapshots,
             applied,
         }
@@ -70,7 +94,15 @@ impl admin::Reporter for Reporter {
             revision,
             targets: self.targets().await,
             source: self.source.report().await.unwrap_or_default(),
+            own_topics: self.own_topics.report(),
             problems: self.snapshots.borrow().problems.clone(),
+        }
+    }
+
+    async fn retry(&self, target: Uuid) {
+        for shard in self.shards.iter() {
+            // A shard that has ended has nothing to try.
+            let _ = shard.send(Request::Retry(target)).await;
         }
     }
 }
@@ -91,6 +123,12 @@ impl admin::Reporter for LateReporter {
         match self.0.get() {
             Some(reporter) => reporter.report().await,
             None => WorkerReport::default(),
+        }
+    }
+
+    async fn retry(&self, target: Uuid) {
+        if let Some(reporter) = self.0.get() {
+            reporter.retry(target).await;
         }
     }
 }

@@ -51,8 +51,11 @@ pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, 
 pub use lease::Lease;
 pub(crate) use log::Journal;
 pub use note::Revision;
+pub(crate) use resolve::topic_state;
 pub use start::{StartedBy, TopicDemand};
+pub(crate) use take::cut as cut_record;
 pub use thread::SourceThread;
+pub(crate) use topics::TopicState;
 pub use topics::{TopicId, create_missing_topics};
 pub(crate) use watchdog::{Sight, Watchdog};
 

@@ -274,6 +274,21 @@ pub(super) fn ask_for_topics<C: ConsumerContext>(
     ))
 }
 
+/// The state of one topic. Waits for the answer, until `deadline` at the latest.
+///
+/// # Errors
+/// When no broker can be asked.
+pub(crate) fn topic_state<C: ConsumerContext>(
+    consumer: &BaseConsumer<C>,
+    topic: &str,
+    deadline: Instant,
+) -> KafkaResult<TopicState> {
+    let question = ask_for_topics(consumer, BTreeSet::from([topic.to_owned()]), deadline)?;
+    let answer = question.and_then(|question| question.answer(left(deadline)));
+    let state = answer.and_then(|mut states| states.remove(topic));
+    Ok(state.unwrap_or(TopicState::Unknown))
+}
+
 /// What the group has committed of whole topics.
 fn siblings<C: ConsumerContext>(
     consumer: &BaseConsumer<C>,

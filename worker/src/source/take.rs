@@ -134,7 +134,8 @@ impl Run {
     }
 }
 
-fn cut(message: &BorrowedMessage<'_>) -> Record {
+/// A record of our own, cut out of librdkafka's fetch buffer.
+pub(crate) fn cut(message: &BorrowedMessage<'_>) -> Record {
     let timestamp = match message.timestamp() {
         KafkaTimestamp::NotAvailable => Timestamp::Missing,
         KafkaTimestamp::CreateTime(millis) => Timestamp::Created(millis),

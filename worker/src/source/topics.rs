@@ -42,7 +42,7 @@ impl fmt::Display for TopicId {
 
 /// What the cluster says about a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum TopicState {
+pub(crate) enum TopicState {
     /// It exists.
     Present {
         /// Its id; none from a cluster that gives none.

@@ -17,6 +17,15 @@ const THROTTLED_IS_DOWN_AFTER: Duration = Duration::from_secs(60);
 /// REASON while UP although the last attempt of some lane failed.
 const SOME_PARTITIONS_FAILING: &str = "SomePartitionsFailing";
 
+/// REASON while UP although one lane fails again and again: its oldest event may be what fails.
+const HEAD_FAILING: &str = "HeadFailing";
+
+/// Failures in a row of a lane that others have overtaken, until its head is suspected.
+const HEAD_FAILURES: u32 = 8;
+
+/// REASON while SUSPENDED.
+const SUSPENDED: &str = "Suspended";
+
 /// What a failed attempt tells.
 #[derive(Clone, Debug)]
 pub struct LaneFailure {
@@ -24,6 +33,11 @@ pub struct LaneFailure {
     pub shown: Failure,
     /// Whether the target only asked for less.
     pub throttled: bool,
+    /// Failed attempts of the lane in a row, this one included.
+    pub in_a_row: u32,
+    /// When the lane was first known to fail, milliseconds since the Unix epoch: earlier than the attempt
+    /// when the lane was taken over.
+    pub since: i64,
     /// When the lane tries again, milliseconds since the Unix epoch.
     pub next_attempt: Option<i64>,
 }
@@ -81,19 +95,26 @@ impl Fold {
         failure: LaneFailure,
         now: Instant,
     ) -> Option<Transition> {
-        self.last_failure = Some(failure.shown.clone());
-        let at = failure.shown.at;
+        if self
+            .last_failure
+            .as_ref()
+            .is_none_or(|last| last.at <= failure.shown.at)
+        {
+            self.last_failure = Some(failure.shown.clone());
+        }
+        let mut at = failure.shown.at;
         if let Some(failing) = self.failing.get_mut(lane) {
             failing.last = now;
-            failing.in_a_row = failing.in_a_row.saturating_add(1);
+            failing.in_a_row = failure.in_a_row.max(failing.in_a_row.saturating_add(1));
             failing.latest = failure;
         } else {
+            at = at.min(failure.since);
             self.failing.insert(
                 lane.clone(),
                 Failing {
                     first: now,
                     last: now,
-                    in_a_row: 1,
+                    in_a_row: failure.in_a_row,
                     latest: failure,
                 },
             );
@@ -124,6 +145,11 @@ impl Fold {
         self.settle(now, unix_millis)
     }
 
+    /// Time has passed. Only needed while [`Fold::watches_successes`].
+    pub fn look(&mut self, now: Instant, unix_millis: i64) -> Option<Transition> {
+        self.settle(now, unix_millis)
+    }
+
     /// Whether a success can change anything: some lane failed last.
     pub fn watches_successes(&self) -> bool {
         !self.failing.is_empty()
@@ -132,20 +158,23 @@ impl Fold {
     /// What a person sees.
     pub fn health(&self, suspended: bool) -> Health {
         let worst = self.failing.values().max_by_key(|failing| failing.last);
-        let reason = match (self.state, worst) {
+        let state = if suspended {
+            State::Suspended
+        } else {
+            self.state
+        };
+        let reason = match (state, worst) {
+            (State::Suspended, _) => SUSPENDED,
             (State::Down, Some(worst)) => worst.latest.shown.reason.as_str(),
+            (State::Up, Some(_)) if self.has_failing_head() => HEAD_FAILING,
             (State::Up, Some(worst)) if worst.latest.throttled => {
                 worst.latest.shown.reason.as_str()
             }
             (State::Up, Some(_)) => SOME_PARTITIONS_FAILING,
-            (State::Up | State::Down | State::Suspended, _) => "",
+            (State::Up | State::Down, None) => "",
         };
         Health {
-            state: if suspended {
-                State::Suspended
-            } else {
-                self.state
-            },
+            state,
             reason,
             since: self.since.map(|(_, unix_millis)| unix_millis),
             next_attempt: self
@@ -158,7 +187,10 @@ impl Fold {
     }
 
     fn settle(&mut self, now: Instant, unix_millis: i64) -> Option<Transition> {
-        let down = self.failing.values().any(|failing| self.is_down(failing));
+        let down = self
+            .failing
+            .values()
+            .any(|failing| self.is_down(failing, now));
         let state = if down { State::Down } else { State::Up };
         if state == self.state {
             return None;
@@ -174,126 +206,25 @@ impl Fold {
         })
     }
 
-    fn is_down(&self, failing: &Failing) -> bool {
-        let succeeded_after = self
-            .last_success
-            .is_some_and(|success| success > failing.last);
-        let throttled_briefly =
-            failing.latest.throttled && failing.last - failing.first < THROTTLED_IS_DOWN_AFTER;
-        !succeeded_after && !throttled_briefly && failing.in_a_row >= self.failure_threshold
+    fn is_down(&self, failing: &Failing, now: Instant) -> bool {
+        let lasts = now.saturating_duration_since(failing.first);
+        let throttled_briefly = failing.latest.throttled && lasts < THROTTLED_IS_DOWN_AFTER;
+        !self.is_overtaken(failing)
+            && !throttled_briefly
+            && failing.in_a_row >= self.failure_threshold
+    }
+
+    /// Whether some lane was delivered after this one failed.
+    fn is_overtaken(&self, failing: &Failing) -> bool {
+        self.last_success
+            .is_some_and(|success| success > failing.last)
+    }
+
+    fn has_failing_head(&self) -> bool {
+        let mut failing = self.failing.values();
+        failing.any(|failing| failing.in_a_row >= HEAD_FAILURES && self.is_overtaken(failing))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::clock;
-    use crate::delivery::Reason;
-
-    fn lane(partition: i32) -> PartitionId {
-        PartitionId {
-            topic: "orders".into(),
-            partition,
-        }
-    }
-
-    fn failure(throttled: bool) -> LaneFailure {
-        let shown = Failure {
-            at: 1,
-            reason: Reason::Timeout,
-            status: None,
-            message: None,
-        };
-        LaneFailure {
-            shown,
-            throttled,
-            next_attempt: Some(2),
-        }
-    }
-
-    fn state(transition: Option<Transition>) -> Option<State> {
-        transition.map(|transition| transition.health.state)
-    }
-
-    #[test]
-    fn a_failure_is_down_and_the_next_success_of_any_lane_is_up() {
-        let (mut fold, now) = (Fold::new(1), clock::now());
-        assert_eq!(
-            state(fold.failed(&lane(0), failure(false), now)),
-            Some(State::Down)
-        );
-        assert_eq!(
-            state(fold.failed(&lane(0), failure(false), now)),
-            None,
-            "it is DOWN already"
-        );
-        let later = now + Duration::from_millis(1);
-        assert_eq!(state(fold.succeeded(&lane(1), later, 5)), Some(State::Up));
-        assert_eq!(fold.health(false).reason, SOME_PARTITIONS_FAILING);
-        assert_eq!(
-            state(fold.failed(&lane(0), failure(false), later + Duration::from_millis(1))),
-            Some(State::Down)
-        );
-        assert_eq!(
-            state(fold.succeeded(&lane(0), later + Duration::from_millis(2), 6)),
-            Some(State::Up)
-        );
-        assert_eq!(
-            (fold.health(false).reason, fold.watches_successes()),
-            ("", false)
-        );
-    }
-
-    #[test]
-    fn the_threshold_changes_only_when_down_is_shown() {
-        let (mut fold, now) = (Fold::new(3), clock::now());
-        assert_eq!(fold.failed(&lane(0), failure(false), now), None);
-        assert_eq!(fold.failed(&lane(0), failure(false), now), None);
-        assert_eq!(
-            state(fold.failed(&lane(0), failure(false), now)),
-            Some(State::Down)
-        );
-    }
-
-    #[test]
-    fn a_throttled_target_is_down_only_when_it_lasts() {
-        let (mut fold, now) = (Fold::new(1), clock::now());
-        assert_eq!(fold.failed(&lane(0), failure(true), now), None);
-        assert_eq!(fold.health(false).reason, Reason::Timeout.as_str());
-        assert_eq!(
-            state(fold.failed(&lane(0), failure(true), now + THROTTLED_IS_DOWN_AFTER)),
-            Some(State::Down)
-        );
-    }
-
-    #[test]
-    fn a_lane_that_moved_to_another_worker_no_longer_counts_here() {
-        let (mut fold, now) = (Fold::new(1), clock::now());
-        let _ = fold.failed(&lane(0), failure(false), now);
-        assert_eq!(state(fold.forget(&lane(0), now, 3)), Some(State::Up));
-        assert_eq!(fold.forget(&lane(0), now, 3), None);
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_the_schedule_down_means_that_some_lane_failed_and_none_succeeded_after_it(
-            steps in prop::collection::vec((0..4_i32, any::<bool>()), 1..60),
-        ) {
-            let (mut fold, start) = (Fold::new(1), clock::now());
-            let mut last: FxHashMap<i32, (usize, bool)> = FxHashMap::default();
-            for (step, (partition, success)) in steps.into_iter().enumerate() {
-                let now = start + Duration::from_millis(step as u64);
-                let _ = if success { fold.succeeded(&lane(partition), now, 0) } else { fold.failed(&lane(partition), failure(false), now) };
-                last.insert(partition, (step, success));
-                let newest_success = last.values().filter(|(_, success)| *success).map(|(step, _)| *step).max();
-                // A success that was followed by a failure of the same lane still happened.
-                let remembered = fold.last_success.map(|at| (at - start).as_millis() as usize);
-                prop_assert!(newest_success <= remembered);
-                let down = last.values().any(|(step, success)| !success && remembered.is_none_or(|at| at < *step));
-                prop_assert_eq!(fold.health(false).state == State::Down, down);
-            }
-        }
-    }
-}
+mod tests;

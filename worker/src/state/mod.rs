@@ -1,9 +1,10 @@
-//! What is known about lanes beyond one lane: health of a target over all its lanes, and the rows of
-//! lanes that are not live, by which one owner of a partition follows another.
+//! What is known about lanes beyond one lane: health and recovery of a target over all its lanes, and
+//! the rows of lanes that are not live, by which one owner of a partition follows another.
 //!
 //! This file owns the words that shards and the tail of the lanes topic use with each other.
 
 pub mod health;
+pub mod recovery;
 #[cfg(test)]
 pub mod sample;
 pub mod shared;

@@ -1,7 +1,7 @@
 //! Rows and their places, for tests.
 
 use parcelhook_crds::lane::{
-    Entry, Epoch, Incarnation, LaneName, LaneRow, Mode, NotBefore, ParkReason,
+    Entry, Epoch, Incarnation, LaneName, LaneRow, Mode, NotBefore, ParkReason, Wants,
 };
 use uuid::Uuid;
 
@@ -54,6 +54,8 @@ pub fn row(delivered_through: i64) -> LaneRow {
         parked: 0,
         parked_through: None,
         last_request: None,
+        wants: Wants::Everything,
+        absent_since: None,
     }
 }
 

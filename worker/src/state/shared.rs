@@ -1,8 +1,8 @@
 //! What the lanes of one target share across shards.
 //!
-//! Owns the target's health and the time until which the whole target is held back. A lock is taken
-//! only when an attempt failed, or when one succeeded while some lane is failing: never on the way
-//! of an event to a target that is well.
+//! Owns the target's health, its recovery, and the time until which the whole target is held back. A
+//! lock is taken only when an attempt failed, when one succeeded while some lane is failing, and for
+//! parked events that are delivered: never on the way of an event to a target that is well.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 use parcelhook_crds::compiled::CompiledTarget;
 
 use super::health::{Fold, LaneFailure, Transition};
+use super::recovery::Recovery;
 use crate::clock;
-use crate::report::Health;
+use crate::report::{Health, Recovered};
 use crate::source::PartitionId;
 
 /// A target as the whole worker sees it: its configuration and what its lanes share.
@@ -22,6 +23,20 @@ pub struct WorkerTarget {
     pub compiled: Arc<CompiledTarget>,
     /// Shared by all shards and by all versions of the configuration.
     pub shared: Arc<TargetShared>,
+    /// Since when its manifest is missing, milliseconds since the Unix epoch.
+    pub absent_since: Option<i64>,
+}
+
+impl WorkerTarget {
+    /// Whether its events are kept and nothing is sent.
+    pub fn is_suspended(&self) -> bool {
+        self.compiled.suspend || self.absent_since.is_some()
+    }
+
+    /// Whether a lane would be treated the same under both.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.compiled, &other.compiled) && self.absent_since == other.absent_since
+    }
 }
 
 /// See the module.
@@ -29,6 +44,7 @@ pub struct WorkerTarget {
 pub struct TargetShared {
     fold: Mutex<Fold>,
     watches_successes: AtomicBool,
+    recovery: Mutex<Recovery>,
     /// Milliseconds after `epoch`.
     held_until: AtomicU64,
     epoch: Instant,
@@ -40,6 +56,7 @@ impl TargetShared {
         Self {
             fold: Mutex::new(Fold::new(failure_threshold)),
             watches_successes: AtomicBool::new(false),
+            recovery: Mutex::default(),
             held_until: AtomicU64::new(0),
             epoch: now,
         }
@@ -71,6 +88,14 @@ impl TargetShared {
         self.with(|fold| fold.forget(lane, now, clock::unix_millis()))
     }
 
+    /// Time has passed: a target that only asks for less may have done so for too long.
+    pub fn look(&self, now: Instant) -> Option<Transition> {
+        if !self.watches_successes.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.with(|fold| fold.look(now, clock::unix_millis()))
+    }
+
     /// The configuration changed.
     pub fn set_failure_threshold(&self, failure_threshold: u32) {
         self.with(|fold| fold.set_failure_threshold(failure_threshold));
@@ -79,6 +104,17 @@ impl TargetShared {
     /// What a person sees.
     pub fn health(&self, suspended: bool) -> Health {
         self.with(|fold| fold.health(suspended))
+    }
+
+    /// What was delivered of parked events when the last lane was live again that had not been.
+    pub fn last_recovery(&self) -> Option<Recovered> {
+        self.recovery(|recovery| recovery.last())
+    }
+
+    pub(super) fn recovery<T>(&self, change: impl FnOnce(&mut Recovery) -> T) -> T {
+        // Sums for people: what a panic leaves is as good as any.
+        let mut recovery = self.recovery.lock().unwrap_or_else(PoisonError::into_inner);
+        change(&mut recovery)
     }
 
     /// The target asked for less: all its lanes wait until then. Never shortens an earlier wait.

@@ -33,6 +33,8 @@ pub(crate) fn target() -> CompiledTarget {
         on_head_failing: OnHeadFailing::Wait,
         dead_letter_topic: None,
         failure_threshold: 1,
+        deleted: false,
+        requests: Vec::new(),
     }
 }
 

@@ -15,7 +15,7 @@ use prometheus_client::registry::Registry;
 use super::metrics::{self, Family};
 use super::process::Process;
 use crate::background::{Cause, Ended, Totals};
-use crate::report::{Histogram, PartitionReport, WorkerReport};
+use crate::report::{Histogram, OwnTopicsReport, PartitionReport, WorkerReport};
 
 mod targets;
 #[cfg(test)]
@@ -31,6 +31,8 @@ const LOSS_CAUSES: [&str; 2] = ["retention", "truncation"];
 /// Everything that becomes a metric, gathered at one moment.
 #[derive(Debug, Default)]
 pub struct Gathered {
+    /// When, milliseconds since the Unix epoch.
+    pub now: i64,
     /// Targets and the consumer.
     pub report: WorkerReport,
     /// Background work by name.
@@ -71,10 +73,12 @@ impl Collector for Gathered {
         let mut out = Exposition(encoder);
         let targets = self.targets();
         targets::gauges(&mut out, &targets)?;
+        targets::parked(&mut out, &targets, self.now)?;
         targets::counters(&mut out, &targets)?;
         targets::histograms(&mut out, &targets)?;
         worker(&mut out, &self.report)?;
         source(&mut out, &self.report)?;
+        own_topics(&mut out, self.report.own_topics)?;
         partitions(&mut out, &self.report.source.partitions)?;
         background(&mut out, &self.background)?;
         process(&mut out, &self.process)
@@ -109,6 +113,14 @@ fn source(out: &mut Exposition, report: &WorkerReport) -> fmt::Result {
         samples.counter(&[cause], count)?;
     }
     out.counter(&metrics::STALLS, source.stalls)
+}
+
+fn own_topics(out: &mut Exposition, own: OwnTopicsReport) -> fmt::Result {
+    out.counter(&metrics::PRODUCERS_REPLACED, own.producers_replaced)?;
+    out.gauge(&metrics::UNANSWERED_BYTES, own.unanswered_bytes)?;
+    let mut samples = out.family(&metrics::UNREADABLE_RECORDS)?;
+    samples.counter(&["retry"], own.retry_unreadable)?;
+    samples.counter(&["lanes"], own.lanes_unreadable)
 }
 
 fn partitions(out: &mut Exposition, partitions: &[PartitionReport]) -> fmt::Result {

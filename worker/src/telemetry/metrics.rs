@@ -90,9 +90,17 @@ families! {
     TARGET_NEXT_ATTEMPT = Gauge "parcelhook_target_next_attempt_timestamp_seconds" ["namespace", "target"]
         "When the next attempt of a waiting lane is due, Unix time; absent when none waits.";
     TARGET_PENDING_EVENTS = Gauge "parcelhook_target_pending_events" ["namespace", "target"]
-        "Events that were read and are not yet delivered.";
-    TARGET_LANES = Gauge "parcelhook_target_lanes" ["namespace", "target"]
-        "Lanes of the target on this worker.";
+        "Events that were read and are not yet delivered, parked ones included.";
+    TARGET_PARKED_EVENTS = Gauge "parcelhook_target_parked_events" ["namespace", "target"]
+        "Events that are parked in the retry topic and not yet delivered.";
+    TARGET_OLDEST_PARKED = Gauge "parcelhook_target_oldest_parked_age_seconds" ["namespace", "target"]
+        "For how long the oldest parked event has been parked; absent when none is.";
+    TARGET_FAILED_IN_A_ROW = Gauge "parcelhook_target_failed_attempts_in_a_row" ["namespace", "target"]
+        "Failed attempts in a row of the parked lane that has most: the wait doubles with each.";
+    TARGET_LANES = Gauge "parcelhook_target_lanes" ["namespace", "target", "mode"]
+        "Lanes of the target on this worker by mode: live, draining, parking, stopped.";
+    TARGET_DATA_AT_RISK = Gauge "parcelhook_target_data_at_risk" ["namespace", "target"]
+        "1 while some parked event has waited for half the time that it is kept.";
     TARGET_SUCCESSES = Counter "parcelhook_target_successes_total" ["namespace", "target"]
         "Attempts that were delivered.";
     TARGET_FAILURES = Counter "parcelhook_target_failures_total" ["namespace", "target"]
@@ -107,8 +115,18 @@ families! {
         "Responses by status code.";
     TARGET_EVENTS_DELIVERED = Counter "parcelhook_target_events_delivered_total" ["namespace", "target"]
         "Events delivered.";
+    TARGET_EVENTS_PARKED = Counter "parcelhook_target_events_parked_total" ["namespace", "target"]
+        "Events parked in the retry topic.";
+    TARGET_EVENTS_DRAINED = Counter "parcelhook_target_events_drained_total" ["namespace", "target"]
+        "Events delivered from the retry topic; they count as delivered, too.";
+    TARGET_EVENTS_DEAD_LETTERED = Counter "parcelhook_target_events_dead_lettered_total" ["namespace", "target", "reason"]
+        "Events that were given up and written to a dead-letter topic, by reason: Expired, SourceGone.";
+    TARGET_EVENTS_LOST = Counter "parcelhook_target_events_lost_total" ["namespace", "target", "cause"]
+        "Parked events that Kafka deleted before they were delivered: retention (at most), source-gone.";
     TARGET_BYTES_DELIVERED = Counter "parcelhook_target_bytes_delivered_total" ["namespace", "target"]
         "Body bytes delivered.";
+    TARGET_EVENTS_DROPPED = Counter "parcelhook_target_events_dropped_total" ["namespace", "target", "class"]
+        "Events that were dropped because they are of a class that is not kept.";
     TARGET_ATTEMPT_DURATION = Histogram "parcelhook_target_attempt_duration_seconds" ["namespace", "target"]
         "Time from the start of an attempt to its outcome.";
     TARGET_TRANSACTION_EVENTS = Histogram "parcelhook_target_transaction_events" ["namespace", "target"]
@@ -137,6 +155,12 @@ families! {
         "Events that Kafka deleted before they were read: retention, truncation.";
     STALLS = Counter "parcelhook_worker_stalls_total" []
         "Times the watchdog replaced a consumer that stood still.";
+    PRODUCERS_REPLACED = Counter "parcelhook_worker_producers_replaced_total" []
+        "Times the producer of the worker's own topics failed for good and was replaced.";
+    UNANSWERED_BYTES = Gauge "parcelhook_worker_unanswered_bytes" []
+        "Bytes handed to the producer of the worker's own topics and not yet acknowledged.";
+    UNREADABLE_RECORDS = Counter "parcelhook_worker_unreadable_records_total" ["own_topic"]
+        "Records of the worker's own topics that could not be read: retry, lanes.";
     PARTITION_POSITION = Gauge "parcelhook_worker_partition_position" ["topic", "partition"]
         "Next offset to be read of an owned partition.";
     PARTITION_COMMITTED = Gauge "parcelhook_worker_partition_committed" ["topic", "partition"]
@@ -242,6 +266,9 @@ mod tests {
             "result",
             "cause",
             "task",
+            "class",
+            "mode",
+            "own_topic",
         ];
         for label in ALL.iter().flat_map(|family| family.labels) {
             assert!(known.contains(label), "{label}");

@@ -24,6 +24,11 @@ impl Selection {
         Self(digest.finish())
     }
 
+    /// The name from its bytes.
+    pub fn from_bytes(bytes: [u8; DIGEST_BYTES]) -> Self {
+        Self(bytes)
+    }
+
     /// The name as bytes, for rows and headers of our own.
     pub fn as_bytes(&self) -> &[u8; DIGEST_BYTES] {
         &self.0

@@ -5,7 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use super::{Badge, cell, foot, head, number, table};
 use crate::admin::html::Text;
 use crate::admin::units::{Age, Bytes, Maybe, Until};
-use crate::admin::view::{AttemptView, TargetView};
+use crate::admin::view::{AttemptView, LaneView, TargetView};
 
 /// One target.
 pub(in crate::admin) struct Detail<'a> {
@@ -38,6 +38,7 @@ impl Display for Detail<'_> {
         f.write_str("</p>\n")?;
         self.last_failure(f)?;
         self.counters(f)?;
+        self.worst_lanes(f)?;
         self.last_attempts(f)?;
         f.write_str("<h2>Effective configuration</h2>\n<pre>")?;
         write!(f, "{}", Text(format_args!("{:#}", view.configuration)))?;
@@ -81,14 +82,25 @@ impl Detail<'_> {
             .map(|(code, count)| (code.to_string(), *count));
         let reasons = counters.reasons.iter();
         let reasons = reasons.map(|(reason, count)| ((*reason).to_owned(), *count));
-        let rows: [(&str, String); 10] = [
+        let rows: [(&str, String); 14] = [
             ("pending", format!("{} events", view.pending_events)),
+            (
+                "parked",
+                format!(
+                    "{} events, the oldest for {}",
+                    view.parked,
+                    Age(view.oldest_parked_millis, self.now)
+                ),
+            ),
             ("lanes", view.lanes.to_string()),
+            ("parked so far", counters.events_parked.to_string()),
+            ("drained so far", counters.events_drained.to_string()),
             ("delivered events", counters.events_delivered.to_string()),
             (
                 "delivered bytes",
                 Bytes(counters.bytes_delivered).to_string(),
             ),
+            ("dropped events", counters.events_dropped.to_string()),
             ("successes", counters.successes.to_string()),
             ("failures (bad status)", counters.failures.to_string()),
             ("errors (no response)", counters.errors.to_string()),
@@ -100,6 +112,47 @@ impl Detail<'_> {
             writeln!(f, "<dt>{name}</dt><dd>{}</dd>", Text(value))?;
         }
         f.write_str("</dl>\n")
+    }
+
+    fn worst_lanes(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let view = self.view;
+        let not_live: u64 = view.lanes_not_live.values().sum();
+        if not_live == 0 {
+            return Ok(());
+        }
+        let shown = view.worst_lanes.len();
+        write!(f, "<h2>Lanes that are not live</h2>\n<p class=\"dim\">")?;
+        for (mode, lanes) in &view.lanes_not_live {
+            write!(f, "{lanes} {mode} · ")?;
+        }
+        writeln!(f, "the worst {shown} of {not_live}:</p>")?;
+        let columns = [
+            "LANE",
+            "MODE",
+            "REASON",
+            "PARKED",
+            "ATTEMPTS",
+            "NEXT ATTEMPT",
+            "SINCE",
+            "LAST FAILURE",
+        ];
+        table(f, &columns, &view.worst_lanes, |f, lane: &LaneView| {
+            cell(f, format_args!("{}/{}", lane.topic, lane.partition))?;
+            cell(f, lane.mode)?;
+            cell(f, lane.reason)?;
+            number(f, lane.parked)?;
+            number(f, lane.attempts)?;
+            number(f, Until(lane.next_attempt_millis, self.now))?;
+            number(f, Age(Some(lane.since_millis), self.now))?;
+            let failure = lane.last_failure.as_ref();
+            let status = failure.and_then(|failure| failure.status);
+            match (failure, status) {
+                (Some(failure), Some(status)) => {
+                    cell(f, format_args!("{} {status}", failure.reason))
+                }
+                (failure, _) => cell(f, Maybe(failure.map(|failure| &failure.reason))),
+            }
+        })
     }
 
     fn last_attempts(&self, f: &mut Formatter<'_>) -> fmt::Result {

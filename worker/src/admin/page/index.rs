@@ -49,6 +49,24 @@ impl Index<'_> {
                 "<p class=\"alarm\">{count} events lost before they were read: {cause}.</p>"
             )?;
         }
+        for target in &self.view.targets {
+            let stopped = target.lanes_not_live.get("stopped");
+            if let Some(stopped @ 1..) = stopped {
+                let (namespace, name) = (Text(&target.namespace), Text(&target.name));
+                writeln!(
+                    f,
+                    "<p class=\"alarm\">{stopped} lanes of {namespace}/{name} have stopped: events are missing from the retry topic.</p>"
+                )?;
+            }
+        }
+        let own = &self.view.own_topics;
+        let unreadable = own.retry_unreadable + own.lanes_unreadable;
+        if unreadable > 0 {
+            writeln!(
+                f,
+                "<p class=\"alarm\">{unreadable} records of the worker's own topics could not be read; the log names them.</p>"
+            )?;
+        }
         for topic in &source.missing_topics {
             writeln!(
                 f,
@@ -84,6 +102,8 @@ impl Index<'_> {
             "STATE",
             "REASON",
             "PENDING",
+            "PARKED",
+            "OLDEST",
             "SINCE",
             "NEXT ATTEMPT",
             "SUCCESSES",
@@ -100,6 +120,8 @@ impl Index<'_> {
             write!(f, "<td>{}</td>", Badge(target.state))?;
             cell(f, target.reason)?;
             number(f, target.pending_events)?;
+            number(f, target.parked)?;
+            number(f, Age(target.oldest_parked_millis, self.now))?;
             number(f, Age(target.since_millis, self.now))?;
             number(f, Until(target.next_attempt_millis, self.now))?;
             number(f, target.counters.successes)?;

@@ -3,6 +3,7 @@
 use super::*;
 use crate::admin::fixture;
 use crate::admin::view::WorkerView;
+use crate::report::LaneMode;
 
 fn pages() -> [String; 2] {
     let view = WorkerView::new(&fixture::report(), fixture::NOW);
@@ -50,6 +51,9 @@ fn the_table_says_what_kubectl_would() {
         ">STATE<",
         ">REASON<",
         ">PENDING<",
+        ">PARKED<",
+        ">214<",
+        ">89s<",
         ">SINCE<",
         ">DOWN<",
         ">HTTPStatus<",
@@ -58,7 +62,40 @@ fn the_table_says_what_kubectl_would() {
         "broken.yaml",
         "refunds",
         ">paused<",
+        "2 records of the worker's own topics could not be read",
     ] {
         assert!(index.contains(cell), "{cell}");
     }
+}
+
+#[test]
+fn a_target_shows_the_lanes_that_are_not_live() {
+    let [_, detail] = pages();
+    for cell in [
+        "214 events, the oldest for 89s",
+        "1 draining · 1 parking · 0 stopped · the worst 2 of 2:",
+        ">orders/1<",
+        ">parking<",
+        ">Overflow<",
+        ">HTTPStatus 503<",
+    ] {
+        assert!(detail.contains(cell), "{cell}");
+    }
+}
+
+#[test]
+fn a_lane_that_stopped_is_an_alarm() {
+    let mut report = fixture::report();
+    let billing = report.targets.values_mut().next_back().unwrap();
+    billing.parked.lanes[LaneMode::Stopped as usize] = 2;
+    let view = WorkerView::new(&report, fixture::NOW);
+    let index = Index {
+        view: &view,
+        now: fixture::NOW,
+    }
+    .to_string();
+    assert!(
+        index.contains("2 lanes of shop/billing have stopped"),
+        "{index}"
+    );
 }

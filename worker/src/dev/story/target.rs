@@ -1,13 +1,13 @@
 //! The story of one target: when it goes DOWN, comes UP, and has caught up.
 //!
-//! A recovery is told when the events that waited are delivered; when that takes longer than one
-//! report, the return is told first.
+//! A recovery is told when all parked events are delivered; when that takes longer than one report, the
+//! return is told first. An outage that lasts is told again with each further failed attempt.
 
 use std::sync::Arc;
 
 use parcelhook_crds::compiled::CompiledTarget;
 
-use crate::report::{Health, State, TargetReport};
+use crate::report::{Health, Recovered, State, TargetReport};
 
 use super::super::age::age;
 use super::super::table::between;
@@ -19,18 +19,17 @@ pub(super) struct Known {
     target: Arc<CompiledTarget>,
     state: State,
     delivered: u64,
+    /// When it was last told that all parked events were delivered.
+    recovered_at: Option<i64>,
     outage: Option<Outage>,
 }
 
-/// From DOWN until what waited is delivered.
+/// From DOWN until it is told how it ended.
 #[derive(Debug)]
 struct Outage {
     since: i64,
-    /// When it ended, and whether that was told.
-    ended: Option<i64>,
-    /// Delivered when it was last seen DOWN, and what waited then.
-    delivered: u64,
-    waiting: u64,
+    /// Failed attempts of which was told.
+    attempts: u32,
 }
 
 impl Known {
@@ -41,6 +40,7 @@ impl Known {
             target: Arc::clone(&target.target),
             state: State::Up,
             delivered: 0,
+            recovered_at: None,
             outage: None,
         }
     }
@@ -65,91 +65,86 @@ impl Known {
             lines.push(format!("{}: the changed manifest is live", self.name));
         }
         self.target = Arc::clone(&target.target);
-        let delivered = target.counters.events_delivered;
         match target.health.state {
             State::Down => self.down(target, now, lines),
             State::Up => self.up(target, now, in_order, lines),
             State::Suspended => {
                 self.outage = None;
                 if self.state != State::Suspended {
-                    lines.push(format!(
-                        "{} is suspended: its events wait in Kafka",
-                        self.name
-                    ));
+                    lines.push(format!("{} is suspended: its events are parked", self.name));
                 }
             }
         }
         self.state = target.health.state;
-        self.delivered = delivered;
+        self.delivered = target.counters.events_delivered;
+        self.recovered_at = target.last_recovery.map(|recovered| recovered.at);
     }
 
     fn down(&mut self, target: &TargetReport, now: i64, lines: &mut Vec<String>) {
         let health = &target.health;
-        let since = health.since.unwrap_or(now);
-        if self.state != State::Down {
-            lines.push(format!(
-                "{} is DOWN: {}; {}{} {} in Kafka",
-                self.name,
-                cause(health),
-                next_attempt(health, now),
-                events(target.pending_events),
-                if target.pending_events == 1 {
-                    "waits"
-                } else {
-                    "wait"
-                },
-            ));
+        let attempts = target.parked.attempts;
+        let waits = format!(
+            "{} parked{}",
+            events(target.parked.events),
+            next_attempt(health, now)
+        );
+        match &mut self.outage {
+            Some(outage) if self.state == State::Down => {
+                if attempts > outage.attempts {
+                    outage.attempts = attempts;
+                    lines.push(format!(
+                        "{} is still DOWN after {attempts} attempts: {waits}",
+                        self.name
+                    ));
+                }
+            }
+            Some(_) | None => {
+                lines.push(format!("{} is DOWN: {}; {waits}", self.name, cause(health)));
+                self.outage = Some(Outage {
+                    since: health.since.unwrap_or(now),
+                    attempts: attempts.max(1),
+                });
+            }
         }
-        self.outage = Some(Outage {
-            since,
-            ended: None,
-            delivered: target.counters.events_delivered,
-            waiting: target.pending_events,
-        });
     }
 
     fn up(&mut self, target: &TargetReport, now: i64, in_order: bool, lines: &mut Vec<String>) {
         if self.state == State::Suspended {
             lines.push(format!("{} is no longer suspended", self.name));
         }
-        let Some(outage) = &mut self.outage else {
+        let recovered = target
+            .last_recovery
+            .filter(|recovered| recovered.events > 0 && Some(recovered.at) != self.recovered_at);
+        let Some(outage) = &self.outage else {
+            if let Some(recovered) = recovered {
+                lines.push(self.recovery("has caught up", recovered, in_order));
+            }
             return;
         };
-        let delivered = target
-            .counters
-            .events_delivered
-            .saturating_sub(outage.delivered);
-        let caught_up = delivered >= outage.waiting;
+        if let Some(recovered) = recovered {
+            lines.push(self.recovery("recovered", recovered, in_order));
+        } else {
+            let end = target.health.since.unwrap_or(now);
+            let lasted = age(between(outage.since, end));
+            let left = match (target.parked.events, target.parked.not_live()) {
+                (0, 0) => String::new(),
+                // All is delivered, and the last lane is about to be live.
+                (0, _) => return,
+                (parked, _) => format!(": {} to deliver", events(parked)),
+            };
+            lines.push(format!("{} is UP again after {lasted}{left}", self.name));
+        }
+        self.outage = None;
+    }
+
+    fn recovery(&self, what: &str, recovered: Recovered, in_order: bool) -> String {
         let order = if in_order { " in order" } else { "" };
-        match (outage.ended, caught_up) {
-            (None, true) => {
-                let lasted = age(between(outage.since, target.health.since.unwrap_or(now)));
-                lines.push(format!(
-                    "{} is UP again after {lasted}: {} delivered{order}",
-                    self.name,
-                    events(delivered)
-                ));
-            }
-            (None, false) => {
-                let end = target.health.since.unwrap_or(now);
-                outage.ended = Some(end);
-                lines.push(format!(
-                    "{} is UP again after {}: {} to deliver",
-                    self.name,
-                    age(between(outage.since, end)),
-                    events(outage.waiting - delivered)
-                ));
-            }
-            (Some(_), true) => lines.push(format!(
-                "{} has caught up: {} delivered{order}",
-                self.name,
-                events(delivered)
-            )),
-            (Some(_), false) => {}
-        }
-        if caught_up {
-            self.outage = None;
-        }
+        let seconds = recovered.took.as_secs_f64();
+        format!(
+            "{} {what}: {} delivered{order} in {seconds:.1} s",
+            self.name,
+            events(recovered.events)
+        )
     }
 }
 
@@ -168,7 +163,7 @@ fn next_attempt(health: &Health, now: i64) -> String {
     match health.next_attempt {
         // Rounded up: a wait of 1.6 s is shown as 2 s, never as shorter than it is.
         Some(at) => format!(
-            "next attempt in {} s; ",
+            "; next attempt in {} s",
             between(now, at).as_millis().div_ceil(1_000)
         ),
         None => String::new(),

@@ -6,7 +6,7 @@ use parcelhook_crds::compiled::CompiledTarget;
 
 use super::super::sample;
 use super::*;
-use crate::report::{Health, State};
+use crate::report::{Health, LaneMode, Parked, Recovered, State};
 use crate::targets::Problem;
 
 const NOW: i64 = sample::NOW;
@@ -24,20 +24,33 @@ fn tell(story: &mut Story, report: &WorkerReport, now: i64) -> Vec<String> {
     story.observe(report, now, Duration::from_secs(60), true)
 }
 
-fn fail(report: &mut WorkerReport, pending: u64) {
+fn fail(report: &mut WorkerReport, parked: u64) {
     let target = sample::only(report);
     target.health = sample::down(NOW);
-    target.pending_events = pending;
+    target.parked.events = parked;
+    target.parked.attempts = 1;
+    target.parked.lanes[LaneMode::Parking as usize] = 1;
 }
 
-fn recover(report: &mut WorkerReport, at: i64, delivered: u64) {
+/// UP since `at`, with that much left to deliver.
+fn come_up(report: &mut WorkerReport, at: i64, left: u64) {
     let target = sample::only(report);
     target.health = Health {
         since: Some(at),
         ..Health::default()
     };
-    target.counters.events_delivered += delivered;
-    target.pending_events = target.pending_events.saturating_sub(delivered);
+    target.parked.events = left;
+}
+
+/// All lanes are live again.
+fn recover(report: &mut WorkerReport, at: i64, events: u64) {
+    let target = sample::only(report);
+    target.parked = Parked::default();
+    target.last_recovery = Some(Recovered {
+        at,
+        events,
+        took: Duration::from_millis(310),
+    });
 }
 
 #[test]
@@ -54,14 +67,28 @@ fn the_first_delivery_is_told_once_with_its_time() {
 }
 
 #[test]
-fn down_says_why_when_next_and_how_much_waits() {
+fn down_says_why_how_much_is_parked_and_when_it_is_tried_again() {
     let (mut story, mut report) = begun();
-    fail(&mut report, 37);
+    fail(&mut report, 214);
     assert_eq!(
         tell(&mut story, &report, NOW),
-        ["flaky is DOWN: HTTP 503; next attempt in 4 s; 37 events wait in Kafka"]
+        ["flaky is DOWN: HTTP 503; 214 events parked; next attempt in 4 s"]
     );
     assert!(tell(&mut story, &report, NOW + 500).is_empty());
+}
+
+#[test]
+fn an_outage_that_lasts_is_told_with_each_further_attempt() {
+    let (mut story, mut report) = begun();
+    fail(&mut report, 3);
+    tell(&mut story, &report, NOW);
+    sample::only(&mut report).parked.attempts = 2;
+    sample::only(&mut report).parked.events = 37;
+    assert_eq!(
+        tell(&mut story, &report, NOW),
+        ["flaky is still DOWN after 2 attempts: 37 events parked; next attempt in 4 s"]
+    );
+    assert!(tell(&mut story, &report, NOW).is_empty());
 }
 
 #[test]
@@ -74,23 +101,26 @@ fn without_a_response_down_gives_the_reason() {
     health.reason = "ConnectionRefused";
     assert_eq!(
         tell(&mut story, &report, NOW),
-        ["flaky is DOWN: ConnectionRefused; 1 event waits in Kafka"]
+        ["flaky is DOWN: ConnectionRefused; 1 event parked"]
     );
 }
 
 #[test]
-fn up_says_how_long_it_took_and_what_was_delivered() {
+fn a_recovery_says_what_was_delivered_and_how_long_it_took() {
     let (mut story, mut report) = begun();
     fail(&mut report, 37);
     tell(&mut story, &report, NOW);
-    sample::only(&mut report).pending_events = 412;
-    tell(&mut story, &report, NOW + 19_000);
-    recover(&mut report, NOW + 13_000, 412);
-    assert_eq!(
-        tell(&mut story, &report, NOW + 20_500),
-        ["flaky is UP again after 20s: 412 events delivered in order"]
+    come_up(&mut report, NOW + 13_000, 0);
+    assert!(
+        tell(&mut story, &report, NOW + 13_000).is_empty(),
+        "a lane is about to be live"
     );
-    assert!(tell(&mut story, &report, NOW + 21_000).is_empty());
+    recover(&mut report, NOW + 13_100, 214);
+    assert_eq!(
+        tell(&mut story, &report, NOW + 13_500),
+        ["flaky recovered: 214 events delivered in order in 0.3 s"]
+    );
+    assert!(tell(&mut story, &report, NOW + 14_000).is_empty());
 }
 
 #[test]
@@ -98,17 +128,29 @@ fn a_long_backlog_is_told_twice() {
     let (mut story, mut report) = begun();
     fail(&mut report, 412);
     tell(&mut story, &report, NOW);
-    recover(&mut report, NOW + 13_000, 100);
+    come_up(&mut report, NOW + 13_000, 312);
     assert_eq!(
         tell(&mut story, &report, NOW + 13_500),
         ["flaky is UP again after 20s: 312 events to deliver"]
     );
-    recover(&mut report, NOW + 13_000, 100);
+    come_up(&mut report, NOW + 13_000, 200);
     assert!(tell(&mut story, &report, NOW + 14_000).is_empty());
-    recover(&mut report, NOW + 13_000, 230);
+    recover(&mut report, NOW + 14_400, 430);
     assert_eq!(
         tell(&mut story, &report, NOW + 14_500),
-        ["flaky has caught up: 430 events delivered in order"]
+        ["flaky has caught up: 430 events delivered in order in 0.3 s"]
+    );
+}
+
+#[test]
+fn a_target_that_parked_nothing_is_simply_up_again() {
+    let (mut story, mut report) = begun();
+    sample::only(&mut report).health = sample::down(NOW);
+    tell(&mut story, &report, NOW);
+    come_up(&mut report, NOW + 1_000, 0);
+    assert_eq!(
+        tell(&mut story, &report, NOW + 1_000),
+        ["flaky is UP again after 8s"]
     );
 }
 
@@ -117,9 +159,10 @@ fn order_is_claimed_only_when_the_receivers_saw_it() {
     let (mut story, mut report) = begun();
     fail(&mut report, 5);
     tell(&mut story, &report, NOW);
+    come_up(&mut report, NOW, 0);
     recover(&mut report, NOW, 5);
     let lines = story.observe(&report, NOW, Duration::ZERO, false);
-    assert_eq!(lines, ["flaky is UP again after 7s: 5 events delivered"]);
+    assert_eq!(lines, ["flaky recovered: 5 events delivered in 0.3 s"]);
 }
 
 #[test]
@@ -127,7 +170,7 @@ fn a_second_outage_before_the_first_is_made_up_is_told() {
     let (mut story, mut report) = begun();
     fail(&mut report, 412);
     tell(&mut story, &report, NOW);
-    recover(&mut report, NOW, 100);
+    come_up(&mut report, NOW, 312);
     tell(&mut story, &report, NOW);
     fail(&mut report, 312);
     assert_eq!(tell(&mut story, &report, NOW).len(), 1);
@@ -145,7 +188,7 @@ fn an_edited_manifest_is_told_when_it_is_live() {
         tell(&mut story, &report, NOW),
         [
             "flaky: the changed manifest is live",
-            "flaky is suspended: its events wait in Kafka"
+            "flaky is suspended: its events are parked"
         ]
     );
     sample::only(&mut report).health.state = State::Up;

@@ -140,7 +140,7 @@ impl Session {
             let ready = self.machine.ready(now()).is_ok();
             self.may_act() && ready && self.frontier < self.position && !self.suspended
         } else {
-            self.may_act() && self.machine.work(now(), self.sight()) == Some(Work::Attempt)
+            self.may_act() && self.machine.work(self.now(), self.sight()) == Some(Work::Attempt)
         }
     }
 
@@ -161,7 +161,7 @@ impl Session {
 
     fn launch_live(&mut self) -> Option<(Origin, i64, i64)> {
         let again = self.machine.ready(now()).ok()?;
-        let events = again.unwrap_or(self.most);
+        let events = again.unwrap_or(self.sizes.most);
         let last = (self.position - 1).min(self.frontier + i64::from(events) - 1);
         self.machine.start(span(self.frontier, last));
         Some((Origin::Queue, self.frontier, last))
@@ -170,7 +170,7 @@ impl Session {
     fn launch_drain(&mut self, outside: &mut Outside) -> Option<(Origin, i64, i64)> {
         let attempted = self.machine.backlog()?.attempted;
         let drainable = self.machine.drainable()?;
-        let most = drainable.again.unwrap_or(self.most) as usize;
+        let most = drainable.again.unwrap_or(self.sizes.most) as usize;
         let events: Vec<i64> = drainable.events().map(|dot| dot.0).take(most).collect();
         let (first, last) = (*events.first()?, *events.last()?);
         if attempted.is_some_and(|attempted| attempted.0 == first && attempted.1 != last) {

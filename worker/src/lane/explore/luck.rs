@@ -1,5 +1,7 @@
 //! How large a world is, and how much may happen in it.
 
+use super::session::Sizes;
+
 /// How often each kind of thing may still happen, besides what happens anyway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Luck {
@@ -38,8 +40,7 @@ pub(super) struct Luck {
 pub(super) struct Bounds {
     /// Events of the source.
     pub(super) events: i64,
-    /// Most events of a record or a transaction.
-    pub(super) most: u32,
+    pub(super) sizes: Sizes,
     /// Records of the bucket, without what lands in a crash.
     pub(super) bucket: usize,
     /// Zombies at the same time.
@@ -57,7 +58,10 @@ impl Bounds {
     pub(super) fn of(text: &str) -> Self {
         let mut bounds = Self {
             events: 2,
-            most: 2,
+            sizes: Sizes {
+                most: 2,
+                room: usize::MAX,
+            },
             bucket: 4,
             zombies: 1,
             worlds: 2_000_000,
@@ -78,7 +82,8 @@ impl Bounds {
         let luck = &mut self.luck;
         let may = match name {
             "events" => return self.events = number.into(),
-            "most" => return self.most = number,
+            "most" => return self.sizes.most = number,
+            "room" => return self.sizes.room = number as usize,
             "bucket" => return self.bucket = number as usize,
             "zombies" => return self.zombies = number as usize,
             "worlds" => return self.worlds = number as usize,

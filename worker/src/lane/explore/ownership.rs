@@ -86,15 +86,18 @@ impl Session {
         }
         let number = sent.number;
         match sent.whose {
-            Whose::Lane => match result {
-                Ok(offset) => {
-                    self.machine.written(number, offset);
+            Whose::Lane => {
+                match result {
+                    Ok(offset) => {
+                        self.machine.written(number, offset);
+                    }
+                    Err(Refused::TooLarge) => self.machine.too_large(number),
+                    Err(Refused::QueueFull | Refused::Failed | Refused::ProducerReplaced) => {
+                        self.machine.refused(number);
+                    }
                 }
-                Err(Refused::TooLarge) => self.machine.too_large(number),
-                Err(Refused::QueueFull | Refused::Failed | Refused::ProducerReplaced) => {
-                    self.machine.refused(number);
-                }
-            },
+                self.settle();
+            }
             Whose::Partition => self.terminator_produced(number, result.is_ok()),
             Whose::TakeOver => {
                 if let Some(take_over) = &mut self.take_over {
@@ -114,6 +117,7 @@ impl Session {
         };
         if written {
             own.written_number(number);
+            self.settle();
         } else if own.refused(number) {
             self.write_terminator();
         }

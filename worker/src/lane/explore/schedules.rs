@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::luck::{Bounds, Luck};
 use super::outside::Outside;
 use super::search::left_alone;
+use super::session::Sizes;
 use super::step::{Act, Step};
 use super::world::World;
 
@@ -36,10 +37,12 @@ fn luck() -> impl Strategy<Value = Luck> {
 }
 
 fn bounds() -> impl Strategy<Value = Bounds> {
-    let sizes = (10_i64..50, 1_u32..6, any::<bool>());
-    (sizes, luck()).prop_map(|((events, most, one_by_one), luck)| Bounds {
+    let rooms = prop_oneof![Just(1), Just(100_000), Just(usize::MAX)];
+    let sizes = (1_u32..6, rooms).prop_map(|(most, room)| Sizes { most, room });
+    let source = (10_i64..50, any::<bool>());
+    (source, sizes, luck()).prop_map(|((events, one_by_one), sizes, luck)| Bounds {
         events,
-        most,
+        sizes,
         bucket: 1_000,
         zombies: 2,
         worlds: 0,
@@ -65,7 +68,7 @@ fn choose(world: &World, bounds: &Bounds, choice: u16) -> Option<Step> {
 }
 
 fn play(bounds: &Bounds, choices: &[u16]) -> Result<(), String> {
-    let mut world = World::of(Outside::new(), bounds.most, bounds.luck);
+    let mut world = World::of(Outside::new(), bounds.sizes, bounds.luck);
     let mut way = Vec::new();
     for choice in choices {
         let Some(step) = choose(&world, bounds, *choice) else {
@@ -77,7 +80,7 @@ fn play(bounds: &Bounds, choices: &[u16]) -> Result<(), String> {
             return Err(format!("{wrong}\n  after {way:?}\n  {}", world.outside));
         }
     }
-    let fresh = World::of(world.outside.clone(), bounds.most, Luck::default());
+    let fresh = World::of(world.outside.clone(), bounds.sizes, Luck::default());
     let ends = [("the owner", world), ("a fresh owner", fresh)];
     for (who, world) in ends {
         if let Some(wrong) = left_alone(world, bounds, |_| false) {

@@ -90,8 +90,8 @@ impl Search {
 
     /// Looks at all of them, or as many as there may be.
     pub(super) fn run(mut self) -> Found {
-        let Bounds { most, luck, .. } = self.bounds;
-        let first = World::of(Outside::new(), most, luck);
+        let Bounds { sizes, luck, .. } = self.bounds;
+        let first = World::of(Outside::new(), sizes, luck);
         self.add(0, None, first);
         let mut steps = 0;
         while let Some((index, world)) = self.waiting.pop_front() {
@@ -153,7 +153,7 @@ impl Search {
         if !self.recovered.insert(print(&world.outside)) {
             return None;
         }
-        let fresh = World::of(world.outside.clone(), self.bounds.most, Luck::default());
+        let fresh = World::of(world.outside.clone(), self.bounds.sizes, Luck::default());
         let wrong = self.walk(fresh)?;
         Some(format!("a fresh owner after everybody crashed: {wrong}"))
     }

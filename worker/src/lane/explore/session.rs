@@ -17,7 +17,7 @@ use super::Dot;
 use super::outside::{GROUP, Note, Outside, Run, What, place};
 use super::variant::{Variant, is};
 use crate::clock;
-use crate::lane::machine::{Machine, Opening, Sight, Span, Work};
+use crate::lane::machine::{Ages, Backlog, Machine, Opening, Sight, Span, Work};
 use crate::lane::own::Own;
 use crate::lane::takeover::{Subject, TakeOver};
 
@@ -84,8 +84,16 @@ pub(super) struct Session {
     /// So much waits that it must not be held.
     pub(super) full: bool,
     pub(super) suspended: bool,
+    pub(super) sizes: Sizes,
+}
+
+/// How large the pieces are in which a session works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Sizes {
     /// Most events of a record or a transaction.
     pub(super) most: u32,
+    /// Bytes of parked events that the lane may have in memory, besides what it needs.
+    pub(super) room: usize,
 }
 
 /// All that is due at once is due at this time.
@@ -110,7 +118,7 @@ pub(super) fn span(first: i64, last: i64) -> Span {
 
 impl Session {
     /// The partition is assigned: the commit says from where, and under which epoch.
-    pub(super) fn assigned(outside: &Outside, most: u32) -> Self {
+    pub(super) fn assigned(outside: &Outside, sizes: Sizes) -> Self {
         let subject = Subject {
             group: GROUP.into(),
             place: place(),
@@ -134,7 +142,7 @@ impl Session {
             reading: None,
             full: false,
             suspended: false,
-            most,
+            sizes,
         }
     }
 
@@ -157,7 +165,7 @@ impl Session {
 
     /// Performs what the machine asks for, until it asks for nothing but an attempt.
     pub(super) fn drive(&mut self, now: Instant) {
-        self.settle();
+        let now = now.max(self.now());
         while self.may_act()
             && let Some(work) = self.machine.work(now, self.sight())
         {
@@ -173,6 +181,8 @@ impl Session {
                 Work::BeginDrain => self.begin_drain(),
                 Work::More => self.read_more(),
                 Work::Attempt => break,
+                Work::Rest => self.machine.rest(),
+                Work::GiveUp => unreachable!("nothing grows old here"),
                 Work::Tombstone => {
                     let number = self.free_number();
                     self.machine.tombstone(number);
@@ -184,17 +194,28 @@ impl Session {
         self.reading = self.reading.filter(|reading| drain == Some(reading.drain));
     }
 
+    /// The time at least: what was due once stays due while the lane drains.
+    pub(super) fn now(&self) -> Instant {
+        let drains = self.machine.backlog().is_some_and(Backlog::is_draining);
+        if drains { later() } else { now() }
+    }
+
     pub(super) fn sight(&self) -> Sight {
         Sight {
             waiting: (self.position - self.frontier) as u64,
             hold_is_full: self.full,
             may_park: true,
+            room_most: self.sizes.room,
+            ages: Ages {
+                too_old: i64::MIN,
+                overdue: i64::MIN,
+            },
             position: self.position,
         }
     }
 
-    /// Events that are parked for good leave the queue.
-    fn settle(&mut self) {
+    /// Events that are parked for good leave the queue. Asked where the shard asks.
+    pub(super) fn settle(&mut self) {
         let terminated = self.own.is_some_and(|own| own.is_terminated());
         self.frontier += i64::from(self.machine.settle(terminated, 0));
         self.full &= self.frontier < self.position;
@@ -223,7 +244,7 @@ impl Session {
         let Some(backlog) = self.machine.backlog() else {
             return;
         };
-        let limit = backlog.run_limit(first, self.most as usize) as i64;
+        let limit = backlog.run_limit(first, self.sizes.most as usize) as i64;
         let last = (self.position - 1).min(first + limit - 1);
         let number = self.free_number();
         let Some(header) = self.machine.park(number, span(first, last)) else {
@@ -264,7 +285,7 @@ impl Session {
     }
 
     fn read_more(&mut self) {
-        if let Some((_, room)) = self.machine.more()
+        if let Some((_, room)) = self.machine.more(self.sizes.room)
             && let Some(reading) = &mut self.reading
         {
             reading.room += room;

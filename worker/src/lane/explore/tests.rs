@@ -28,11 +28,11 @@ const ZOMBIES: Case = Case {
     reaches: &[ZombieParksInherited],
 };
 const TAKEN_OVER_TWICE: Case = Case {
-    bounds: "owners 2 failures 1 sweeps 1 worlds 100000",
+    bounds: "owners 2 failures 1 sweeps 1 worlds 60000",
     reaches: &[TakenOverWithRow],
 };
 const REFUSALS: Case = Case {
-    bounds: "failures 1 refusals 2 silences 1",
+    bounds: "failures 1 refusals 2",
     reaches: &[GapRemembered, GapFilled, RowRefused],
 };
 const LONGER: Case = Case {
@@ -160,7 +160,7 @@ fn each_rule_that_is_left_out_is_noticed() {
         (Variant::Machine(ForgetsOwnParks), "failures 1"),
         (
             Variant::Machine(ForgetsPredecessorsParks),
-            "owners 1 failures 1",
+            "owners 1 failures 1 one-by-one 1",
         ),
         (
             Variant::Machine(TakesAnyIncarnation),

@@ -10,7 +10,7 @@ use parcelhook_crds::lane::ParkReason;
 
 use super::luck::{Bounds, Luck};
 use super::outside::{Note, Outside, Run};
-use super::session::{Origin, Session, now};
+use super::session::{Origin, Session, Sizes, now};
 use super::step::{Act, Step, Topic};
 use super::variant::{Variant, is};
 use crate::lane::machine::Due;
@@ -36,9 +36,9 @@ pub(super) struct World {
 
 impl World {
     /// One owner takes a partition over.
-    pub(super) fn of(outside: Outside, most: u32, luck: Luck) -> Self {
+    pub(super) fn of(outside: Outside, sizes: Sizes, luck: Luck) -> Self {
         Self {
-            sessions: vec![Rc::new(Session::assigned(&outside, most))],
+            sessions: vec![Rc::new(Session::assigned(&outside, sizes))],
             outside,
             late: Late::default(),
             luck,
@@ -223,8 +223,7 @@ impl World {
             self.sessions.remove(zombie as usize);
         }
         self.luck.owners -= 1;
-        let most = self.sessions.last().map_or(1, |session| session.most);
-        let session = Session::assigned(&self.outside, most);
+        let session = Session::assigned(&self.outside, self.owner().sizes);
         self.sessions.push(Rc::new(session));
     }
 

@@ -3,9 +3,13 @@
 //! Owns what a successor finds in the lane's row, the runs on their way, and one reading of the bucket.
 //! Everything that is asked of it is decided from its own state and the number of events that wait.
 
+mod expiry;
+
 use std::time::Instant;
 
-use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason};
+use parcelhook_crds::lane::{
+    Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason, Wants,
+};
 
 use super::drain::{Again, Drain, Drainable, DrainedRun};
 use super::parks::Parks;
@@ -97,6 +101,8 @@ pub struct Backlog<E> {
     /// Where the last row said that reading begins.
     resume_told: i64,
     oversize: Oversize,
+    /// Events that retention took and nobody was told of.
+    lost: u64,
 }
 
 impl<E: Event> Backlog<E> {
@@ -123,6 +129,7 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: opening.bucket_end,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
@@ -139,7 +146,12 @@ impl<E: Event> Backlog<E> {
             last_failure: row.last_failure,
             parked: row.parked,
             parked_through: row.parked_through,
-            resume_offset: row.resume_offset,
+            // A bucket that ends below it is another one than when the row was written.
+            resume_offset: if row.resume_offset > need {
+                0
+            } else {
+                row.resume_offset
+            },
             last_request: row.last_request,
             need,
             parks: Parks::default(),
@@ -149,12 +161,18 @@ impl<E: Event> Backlog<E> {
             suspended: false,
             resume_told: row.resume_offset,
             oversize: Oversize::default(),
+            lost: 0,
         }
     }
 
     /// Whether parked events are being sent.
     pub fn is_draining(&self) -> bool {
         matches!(self.phase, Phase::Draining(_))
+    }
+
+    /// Whether the lane waits for its next attempt.
+    pub fn is_parking(&self) -> bool {
+        matches!(self.phase, Phase::Parking)
     }
 
     /// Whether a row of this incarnation is written under the partition's epoch.
@@ -164,12 +182,12 @@ impl<E: Event> Backlog<E> {
 
     /// Whether a successor would not find the lane as it is, and nothing is on its way.
     pub fn owes_row(&self) -> bool {
-        self.row.is_owed()
+        self.row.is_owed() && !self.is_cut()
     }
 
-    /// Whether rows or runs are on their way.
+    /// Whether rows, runs or dead letters are on their way.
     pub fn is_writing(&self) -> bool {
-        self.row.is_in_flight() || !self.parks.is_empty()
+        self.row.is_in_flight() || !self.parks.is_empty() || self.is_giving_up()
     }
 
     /// Whether the target is suspended.
@@ -185,12 +203,44 @@ impl<E: Event> Backlog<E> {
         }
     }
 
+    /// Bytes of parked events that the lane may hold, when all lanes together leave it `most`.
+    pub fn room(&self, most: usize) -> usize {
+        match &self.phase {
+            Phase::Draining(drain) => drain.room(most),
+            Phase::Parking | Phase::CuttingOver { .. } => 0,
+        }
+    }
+
     /// Whether a record was skipped for what it follows, and what it follows never came. Such a lane
     /// does not go live by itself.
     pub fn has_gap(&self) -> bool {
         match &self.phase {
             Phase::Draining(drain) => drain.has_gap(),
             Phase::Parking | Phase::CuttingOver { .. } => false,
+        }
+    }
+
+    /// Whether a gap is left although all that was parked is read: nothing comes that would close it.
+    pub fn is_stopped(&self) -> bool {
+        match &self.phase {
+            Phase::Draining(drain) => {
+                drain.has_gap()
+                    && drain.is_empty()
+                    && !drain.is_attempting()
+                    && self.has_read_all(drain)
+            }
+            Phase::Parking | Phase::CuttingOver { .. } => false,
+        }
+    }
+
+    /// When the next attempt is due, milliseconds since the Unix epoch; none while parked events are sent,
+    /// and when none comes by itself.
+    pub fn next_attempt(&self) -> Option<i64> {
+        match (&self.phase, self.due) {
+            (Phase::Parking, Due::At(_, unix)) => Some(unix),
+            (Phase::Parking, Due::Never) | (Phase::Draining(_) | Phase::CuttingOver { .. }, _) => {
+                None
+            }
         }
     }
 
@@ -215,31 +265,34 @@ impl<E: Event> Backlog<E> {
         }
         // Only when nothing of the queue is left behind may the lane be live.
         let all_seen = holds || sight.waiting == skip;
-        self.drain_work(now, sight.position, insured, all_seen)
+        self.drain_work(now, sight, insured, all_seen)
     }
 
     fn drain_work(
         &self,
         now: Instant,
-        position: i64,
+        sight: Sight,
         insured: bool,
         all_seen: bool,
     ) -> Option<Work> {
         match &self.phase {
             Phase::Parking => {
                 let alone = !insured || weakened(Weakness::DrainsBesideAttempt);
-                let may = self.due.has_come(now) && alone && !self.suspended;
-                (may && self.row.is_known()).then_some(Work::BeginDrain)
+                let wanted = self.may_send(now) || self.is_overdue(sight.ages);
+                (wanted && alone && self.row.is_known()).then_some(Work::BeginDrain)
             }
             Phase::Draining(drain) => {
+                if let Some(work) = self.giving_up_work(drain, now, sight) {
+                    return work;
+                }
                 let idle = !drain.is_attempting() && !self.suspended;
-                if idle && self.has_transaction(drain, position) {
+                if idle && self.has_transaction(drain, sight.position) {
                     return Some(Work::Attempt);
                 }
                 if all_seen && self.holds(insured) && self.may_cut_over(drain) {
                     return Some(Work::Tombstone);
                 }
-                drain.wanted().map(|_| Work::More)
+                drain.wanted(sight.room_most).map(|_| Work::More)
             }
             Phase::CuttingOver { .. } => None,
         }
@@ -253,7 +306,7 @@ impl<E: Event> Backlog<E> {
                     && !self.suspended
                     && drain.is_empty()
                     && !drain.has_gap()
-                    && drain.scanned_to >= self.parked_end()
+                    && drain.has_scanned(self.parked_end())
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
@@ -264,7 +317,7 @@ impl<E: Event> Backlog<E> {
         self.parks.is_empty()
             && !self.row.is_in_flight()
             && !drain.is_attempting()
-            && drain.scanned_to >= self.parked_end()
+            && drain.has_scanned(self.parked_end())
     }
 
     /// Offset of the bucket behind everything that was ever parked and may count.
@@ -316,6 +369,8 @@ impl<E: Event> Backlog<E> {
             parked: self.parked,
             parked_through: self.parked_through,
             last_request: self.last_request.clone(),
+            wants: Wants::Everything,
+            absent_since: None,
         }
     }
 
@@ -356,6 +411,11 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(super) fn tombstone(&mut self, number: u64) {
+        if let Phase::Draining(drain) = &self.phase
+            && drain.is_cut_short()
+        {
+            self.count_lost(u64::MAX);
+        }
         self.phase = Phase::CuttingOver {
             tombstone: Some(number),
         };
@@ -367,10 +427,25 @@ impl<E: Event> Backlog<E> {
         {
             return Some(Written::Tombstone);
         }
-        if self.parks.acked(number, offset) {
+        if let Some(last) = self.parks.acked(number, offset) {
+            self.parked_at(offset, last);
             return Some(Written::Park);
         }
+        if let Some(why) = self.letter_written(number) {
+            return Some(Written::DeadLetter(why));
+        }
         self.row.acked(number).then_some(Written::Row)
+    }
+
+    /// An event that is not delivered lies below the place to read from only in another log than the one
+    /// that was read: the bucket lost its tail, or was made again.
+    fn parked_at(&mut self, offset: i64, last: i64) {
+        if offset < self.resume_offset && last > self.delivered_through {
+            self.resume_offset = offset;
+            if let Phase::Draining(drain) = &mut self.phase {
+                drain.is_astray();
+            }
+        }
     }
 
     pub(super) fn refused(&mut self, number: u64) {
@@ -380,7 +455,7 @@ impl<E: Event> Backlog<E> {
             *tombstone = None;
             return;
         }
-        if !self.parks.failed(number) {
+        if !self.parks.failed(number) && !self.letter_refused(number) {
             self.row.failed(number);
         }
     }
@@ -390,7 +465,11 @@ impl<E: Event> Backlog<E> {
         match self.parks.find(number) {
             Some((1, last)) => self.oversize.reference = Some(last),
             Some((_, last)) => self.oversize.singly_through = Some(last),
-            None => {}
+            None => {
+                if let Phase::Draining(drain) = &mut self.phase {
+                    drain.letter_too_large(number);
+                }
+            }
         }
         self.refused(number);
     }
@@ -408,6 +487,7 @@ impl<E: Event> Backlog<E> {
         if counted {
             self.parked += u64::from(events);
             self.parked_through = Some(last);
+            self.row.changed(Lacks::Count);
         }
         self.oldest_parked_at.get_or_insert(unix);
         events
@@ -432,11 +512,12 @@ impl<E: Event> Backlog<E> {
         if drain.number != number {
             return;
         }
-        drain.take(incarnation, runs);
-        drain.scanned_to = drain.scanned_to.max(scanned_to);
+        let skipped = drain.take(incarnation, runs);
+        drain.scanned(scanned_to);
         if drain.again(self.attempted) == Again::Part {
             drain.widen();
         }
+        self.count_lost(skipped);
         self.follow();
     }
 
@@ -462,15 +543,15 @@ impl<E: Event> Backlog<E> {
             && drain.number == number
         {
             drain.cut(log_start, lost);
-            self.resume_offset = self.resume_offset.max(log_start);
+            self.resume_offset = log_start;
         }
     }
 
-    pub(super) fn more(&mut self) -> Option<(u32, usize)> {
+    pub(super) fn more(&mut self, most: usize) -> Option<(u32, usize)> {
         let Phase::Draining(drain) = &mut self.phase else {
             return None;
         };
-        let wanted = drain.wanted()?;
+        let wanted = drain.wanted(most)?;
         drain.grant(wanted);
         Some((drain.number, wanted))
     }
@@ -479,13 +560,18 @@ impl<E: Event> Backlog<E> {
         let Phase::Draining(drain) = &self.phase else {
             return None;
         };
-        if drain.is_empty() {
+        if !drain.may_begin() {
             return None;
         }
         match drain.again(self.attempted) {
             Again::Whole(events) => Some(drain.drainable(Some(events))),
             Again::None | Again::Part | Again::Broken => Some(drain.drainable(None)),
         }
+    }
+
+    /// All that was ever parked has been read, and nothing is on its way.
+    fn has_read_all(&self, drain: &Drain<E>) -> bool {
+        self.parks.is_empty() && drain.has_scanned(self.parked_end())
     }
 
     /// Whether the next transaction can be formed. One that was attempted waits until all of it is there,
@@ -495,7 +581,7 @@ impl<E: Event> Backlog<E> {
         match drain.again(self.attempted) {
             Again::Whole(_) | Again::None | Again::Broken => !drain.is_empty(),
             Again::Part => {
-                let parked = self.parks.is_empty() && drain.scanned_to >= self.parked_end();
+                let parked = self.has_read_all(drain);
                 let read = self.attempted.is_none_or(|(_, last)| last < position);
                 parked && read
             }
@@ -595,8 +681,37 @@ impl<E: Event> Backlog<E> {
 
     // What people and configuration ask for.
 
+    /// What the row says beside the machine's own state has changed.
+    pub(super) fn changed(&mut self) {
+        self.row.changed(Lacks::State);
+    }
+
+    /// The lane has stopped and a person gives up what is up to `offset`, which cannot be beyond what is
+    /// parked. Returns how far it went; none in a lane that has not stopped.
+    pub(super) fn skip_to(&mut self, offset: i64, due: Due) -> Option<i64> {
+        if !self.has_gap() || self.drain_is_attempting() {
+            return None;
+        }
+        let to = offset.min(self.parked_through.unwrap_or(offset));
+        self.passed(to);
+        self.stop_draining();
+        self.due = due;
+        Some(to)
+    }
+
+    fn drain_is_attempting(&self) -> bool {
+        matches!(&self.phase, Phase::Draining(drain) if drain.is_attempting())
+    }
+
+    /// Nothing of the lane is wanted any more: only its tombstone is left to write.
+    pub(super) fn end(&mut self) {
+        if !self.is_cut() {
+            self.phase = Phase::CuttingOver { tombstone: None };
+        }
+    }
+
     pub(super) fn hurry(&mut self, now: Instant, unix: i64) {
-        if matches!(self.phase, Phase::Parking) && !self.suspended && !self.due.has_come(now) {
+        if !self.is_cut() && !self.suspended && !self.due.has_come(now) {
             self.due = Due::At(now, unix);
             self.row.changed(Lacks::State);
         }
@@ -611,6 +726,7 @@ impl<E: Event> Backlog<E> {
             self.due = Due::Never;
             if let Phase::Draining(drain) = &self.phase
                 && !drain.is_attempting()
+                && !drain.is_giving_up()
             {
                 self.stop_draining();
             }

@@ -3,16 +3,19 @@
 //! Owns the events that were read and not yet delivered, oldest first, and the rules by which a record
 //! of the bucket is taken, skipped or remembered. Bounded by [`ROOM_MOST`] and one record.
 
+mod giving_up;
+
 use std::collections::VecDeque;
 
 use parcelhook_crds::lane::Incarnation;
 
 use super::Event;
+use super::letters::Letters;
 use super::weak::{Weakness, weakened};
 
 /// Bytes that the reader may send for the first attempt after a failure. Most lanes that are probed
 /// stay DOWN, and what was read for them is thrown away.
-pub(super) const ROOM_FIRST: usize = 64 * 1024;
+pub const ROOM_FIRST: usize = 64 * 1024;
 
 /// Bytes of a lane that drains well: two transactions of the default size.
 pub(super) const ROOM_MOST: usize = 2 * 1024 * 1024;
@@ -42,10 +45,11 @@ pub struct Drainable<'a, E> {
     pub again: Option<u32>,
 }
 
-impl<'a, E> Drainable<'a, E> {
+impl<'a, E: Event> Drainable<'a, E> {
     /// The events, oldest first.
     pub fn events(&self) -> impl Iterator<Item = &'a E> + Clone + use<'a, E> {
         let events = self.buffer.iter().map(|drained| &drained.event);
+        let events = events.take_while(|event| !event.is_gone());
         let most = self.again.map_or(usize::MAX, |events| events as usize);
         events.take(most)
     }
@@ -67,8 +71,12 @@ pub(super) struct Drain<E> {
     buffer: VecDeque<Drained<E>>,
     /// Last source offset that was delivered or is in the buffer.
     through: i64,
-    /// All records of the lane below this offset of the bucket came.
-    pub(super) scanned_to: i64,
+    /// All records of the lane below this offset of the bucket came. Where reading was asked to begin,
+    /// until the reader tells: the log may not reach that far any more.
+    scanned_to: i64,
+    told: bool,
+    /// What is read is another log than the one that is written: a [cut](Self::cut) will tell.
+    astray: bool,
     /// Highest source offset of a record that was skipped because what it follows was missing.
     ahead: Option<i64>,
     /// Retention took records of this lane: the next one is taken whatever it follows.
@@ -76,9 +84,16 @@ pub(super) struct Drain<E> {
     /// Bytes the reader may have on its way.
     granted: usize,
     buffered: usize,
+    /// Bytes that may be on their way or in the buffer. It grows with each delivery.
     room: usize,
+    /// As many as that must have room, whatever else is drained: one transaction needs them.
+    needed: usize,
     /// Events of the attempt in flight.
     attempting: Option<u32>,
+    /// Of the oldest events, in their order.
+    letters: Letters,
+    /// No topic takes this event: its dead letter holds its place only.
+    by_place: Option<i64>,
 }
 
 impl<E: Event> Drain<E> {
@@ -89,39 +104,49 @@ impl<E: Event> Drain<E> {
             buffer: VecDeque::new(),
             through: delivered_through,
             scanned_to: from,
+            told: false,
+            astray: false,
             ahead: None,
             lost: false,
             granted: ROOM_FIRST,
             buffered: 0,
             room: ROOM_FIRST,
+            needed: 0,
             attempting: None,
+            letters: Letters::default(),
+            by_place: None,
         }
     }
 
-    /// Takes what the reader sent.
-    pub(super) fn take(&mut self, incarnation: Incarnation, runs: Vec<DrainedRun<E>>) {
+    /// Takes what the reader sent. Returns how many source offsets retention took before it.
+    pub(super) fn take(&mut self, incarnation: Incarnation, runs: Vec<DrainedRun<E>>) -> u64 {
+        let mut skipped = 0;
         for run in runs {
             self.granted = self.granted.saturating_sub(run.size);
-            self.take_run(incarnation, run);
+            skipped += self.take_run(incarnation, run);
         }
+        skipped
     }
 
-    fn take_run(&mut self, incarnation: Incarnation, run: DrainedRun<E>) {
-        let Some(last) = run.events.last().map(Event::offset) else {
-            return;
+    fn take_run(&mut self, incarnation: Incarnation, run: DrainedRun<E>) -> u64 {
+        let ends = (run.events.first(), run.events.last());
+        let (Some(first), Some(last)) = (ends.0.map(Event::offset), ends.1.map(Event::offset))
+        else {
+            return 0;
         };
         let any = weakened(Weakness::TakesAnyIncarnation);
         if (run.incarnation != incarnation && !any) || last <= self.through {
-            return;
+            return 0;
         }
-        let taken = any || weakened(Weakness::TakesWithoutPredecessor);
-        let taken = std::mem::take(&mut self.lost) || taken;
+        let lost = std::mem::take(&mut self.lost);
+        let taken = lost || any || weakened(Weakness::TakesWithoutPredecessor);
         if !taken && run.prev.is_some_and(|prev| prev > self.through) {
             // A correct copy of what is missing follows, and of this one behind it.
             self.ahead = self.ahead.max(Some(last));
-            return;
+            return 0;
         }
         let through = self.through;
+        let skipped = if lost { first - 1 - through } else { 0 };
         self.through = last;
         for event in run.events {
             if event.offset() > through {
@@ -133,18 +158,49 @@ impl<E: Event> Drain<E> {
                 });
             }
         }
+        u64::try_from(skipped).unwrap_or(0)
     }
 
-    /// Retention took the records below `log_start`.
+    /// Whether retention took records of this lane, and none came since.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.lost
+    }
+
+    /// All records of the lane below this offset came.
+    pub(super) fn scanned(&mut self, to: i64) {
+        self.told = true;
+        self.scanned_to = self.scanned_to.max(to);
+    }
+
+    /// The log begins at `log_start`, and all of it from there on comes: retention took what was before,
+    /// or it is another log, which may well end below what was read.
     pub(super) fn cut(&mut self, log_start: i64, lost: bool) {
-        self.scanned_to = self.scanned_to.max(log_start);
+        self.told = true;
+        self.astray = false;
+        self.scanned_to = log_start;
         self.lost |= lost;
     }
 
+    /// Something of the lane was written below the place where reading began.
+    pub(super) fn is_astray(&mut self) {
+        self.astray = true;
+    }
+
+    /// Whether all records of the lane below an offset came.
+    pub(super) fn has_scanned(&self, end: i64) -> bool {
+        self.told && !self.astray && self.scanned_to >= end
+    }
+
+    /// Bytes that may be on their way or in the buffer, when all lanes together leave it `most`.
+    pub(super) fn room(&self, most: usize) -> usize {
+        self.room.min(most).max(self.needed)
+    }
+
     /// Bytes that the reader may send on top of what is left, once that is worth asking.
-    pub(super) fn wanted(&self) -> Option<usize> {
-        let wanted = self.room.saturating_sub(self.granted + self.buffered);
-        (self.granted == 0 && wanted > 0 || wanted > self.room / 2).then_some(wanted)
+    pub(super) fn wanted(&self, most: usize) -> Option<usize> {
+        let room = self.room(most);
+        let wanted = room.saturating_sub(self.granted + self.buffered);
+        (self.granted == 0 && wanted > 0 || wanted > room / 2).then_some(wanted)
     }
 
     /// Lets the reader send that many bytes more.
@@ -154,7 +210,7 @@ impl<E: Event> Drain<E> {
 
     /// A transaction has more bytes than the room: it must be read whole.
     pub(super) fn widen(&mut self) {
-        self.room = self.room.max(self.buffered + ROOM_FIRST);
+        self.needed = self.needed.max(self.buffered + ROOM_FIRST);
     }
 
     /// Whether the transaction that was attempted before is there, in part only, or cannot come any more.
@@ -169,6 +225,9 @@ impl<E: Event> Drain<E> {
             .buffer
             .iter()
             .take_while(|drained| drained.event.offset() <= last);
+        if events.clone().any(|drained| drained.event.is_gone()) {
+            return Again::Broken;
+        }
         let found = events.clone().last().map(|drained| drained.event.offset());
         match found {
             Some(found) if found == last => Again::Whole(events.count() as u32),
@@ -202,6 +261,12 @@ impl<E: Event> Drain<E> {
         self.buffer.is_empty()
     }
 
+    /// Whether the oldest event may be sent.
+    pub(super) fn may_begin(&self) -> bool {
+        let oldest = self.buffer.front();
+        self.letters.is_empty() && oldest.is_some_and(|oldest| !oldest.event.is_gone())
+    }
+
     /// Whether an attempt is in flight.
     pub(super) fn is_attempting(&self) -> bool {
         self.attempting.is_some()
@@ -225,6 +290,7 @@ impl<E: Event> Drain<E> {
     pub(super) fn delivered(&mut self) -> Option<(u32, i64)> {
         let events = self.attempting.take()?;
         self.room = (self.room * 2).min(ROOM_MOST);
+        self.needed = 0;
         let mut last = None;
         for _ in 0..events {
             let drained = self.buffer.pop_front()?;
@@ -237,7 +303,8 @@ impl<E: Event> Drain<E> {
     /// Offset of the bucket below which nothing of the lane is needed.
     pub(super) fn resume_offset(&self) -> i64 {
         let oldest = self.buffer.front().map(|drained| drained.offset);
-        oldest.unwrap_or(self.scanned_to)
+        // What was read of a log that is gone says nothing about this one.
+        oldest.map_or(self.scanned_to, |oldest| oldest.min(self.scanned_to))
     }
 
     /// When the oldest event that was read was parked.

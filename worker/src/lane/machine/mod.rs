@@ -17,9 +17,13 @@
 
 mod backlog;
 mod drain;
+mod given_up;
+mod letters;
 mod live;
 mod parks;
 mod row;
+#[cfg(test)]
+mod tests;
 pub(in crate::lane) mod weak;
 
 use std::time::Instant;
@@ -27,7 +31,8 @@ use std::time::Instant;
 use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, LastFailure, NotBefore, ParkReason};
 
 pub use backlog::{Backlog, Header};
-pub use drain::DrainedRun;
+pub use drain::{DrainedRun, ROOM_FIRST};
+pub use given_up::{Ages, GivenUp, WhyGivenUp};
 pub use live::{Live, NotNow, Phase};
 use weak::{Weakness, weakened};
 
@@ -37,15 +42,9 @@ pub trait Event {
     fn offset(&self) -> i64;
     /// Bytes it holds in memory.
     fn cost(&self) -> usize;
-}
-
-impl Event for crate::source::record::Record {
-    fn offset(&self) -> i64 {
-        self.offset
-    }
-
-    fn cost(&self) -> usize {
-        Self::cost(self)
+    /// Whether only its place is left: it cannot be sent.
+    fn is_gone(&self) -> bool {
+        false
     }
 }
 
@@ -138,6 +137,10 @@ pub enum Work {
     More,
     /// Send drained events: [`Machine::drainable`], [`Machine::start_drain`].
     Attempt,
+    /// Produce a dead letter: [`Machine::give_up`].
+    GiveUp,
+    /// Stop reading: [`Machine::rest`].
+    Rest,
     /// Produce the tombstone: [`Machine::tombstone`].
     Tombstone,
 }
@@ -151,6 +154,8 @@ pub enum Written {
     Row,
     /// The lane's tombstone: the lane is live.
     Tombstone,
+    /// A dead letter.
+    DeadLetter(WhyGivenUp),
 }
 
 /// What the machine is told of the lane's queue when it is asked for work.
@@ -162,8 +167,12 @@ pub struct Sight {
     pub hold_is_full: bool,
     /// Whether a run may be produced now.
     pub may_park: bool,
+    /// Bytes of parked events that all lanes together leave this one.
+    pub room_most: usize,
     /// Offset of the next event of the source: what is below and not in the retry topic will not come.
     pub position: i64,
+    /// What is too old.
+    pub ages: Ages,
 }
 
 /// See the module.
@@ -390,7 +399,8 @@ impl<E: Event> Machine<E> {
         }
     }
 
-    /// Retention took the beginning of what the drain wanted. `lost` says that records of this lane were
+    /// The bucket's log begins elsewhere than the drain asked for, and is read from `log_start` on:
+    /// retention took its beginning, or it is another log that does not reach that far. `lost` says that records of this lane were
     /// among it: then the next is taken whatever it says it follows.
     pub fn cut(&mut self, drain: u32, log_start: i64, lost: bool) {
         if let Some(backlog) = &mut self.backlog {
@@ -398,9 +408,10 @@ impl<E: Event> Machine<E> {
         }
     }
 
-    /// Bytes that the reader may send on top of what is left.
-    pub fn more(&mut self) -> Option<(u32, usize)> {
-        self.backlog.as_mut()?.more()
+    /// Bytes that the reader may send on top of what is left, when all lanes together leave this one
+    /// `most`.
+    pub fn more(&mut self, most: usize) -> Option<(u32, usize)> {
+        self.backlog.as_mut()?.more(most)
     }
 
     /// What [`Work::Attempt`] asks for: the drained events that may go into the next transaction. All that
@@ -462,6 +473,35 @@ impl<E: Event> Machine<E> {
     pub fn suspend(&mut self, suspended: bool, now: Instant, unix: i64) {
         if let Some(backlog) = &mut self.backlog {
             backlog.suspend(suspended, now, unix);
+        }
+    }
+
+    /// What the row says beside the machine's own state has changed: it is written again.
+    pub fn row_changed(&mut self) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.changed();
+        }
+    }
+
+    /// A lane that has stopped goes on behind `offset`, at once. Returns how far it went; none when it
+    /// has not stopped.
+    pub fn skip_to(&mut self, offset: i64, now: Instant, unix: i64) -> Option<i64> {
+        self.backlog.as_mut()?.skip_to(offset, Due::At(now, unix))
+    }
+
+    /// The row says from now on which requests the lane has acted on.
+    pub fn remember(&mut self, requests: String) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.last_request = Some(requests);
+            backlog.changed();
+        }
+    }
+
+    /// The lane ends, whatever is parked: its tombstone is written, and nothing else.
+    pub fn end(&mut self) {
+        self.aborted();
+        if let Some(backlog) = &mut self.backlog {
+            backlog.end();
         }
     }
 

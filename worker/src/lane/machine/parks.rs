@@ -70,18 +70,13 @@ impl Parks {
         prev
     }
 
-    /// A run was written. Says whether it is one of ours.
-    pub(super) fn acked(&mut self, number: u64, offset: i64) -> bool {
-        let Some(park) = self
-            .on_their_way
-            .iter_mut()
-            .find(|park| park.number == number)
-        else {
-            return false;
-        };
+    /// A run was written. Returns its last source offset when it is one of ours.
+    pub(super) fn acked(&mut self, number: u64, offset: i64) -> Option<i64> {
+        let mut parks = self.on_their_way.iter_mut();
+        let park = parks.find(|park| park.number == number)?;
         park.acked = true;
         self.highest = self.highest.max(Some(offset));
-        true
+        Some(park.last)
     }
 
     /// A run failed: it and all behind it are to be produced again. Says whether it is one of ours.
@@ -139,9 +134,9 @@ mod tests {
         let mut parks = Parks::default();
         assert_eq!(parks.produce(1, run(5, 6)), None);
         assert_eq!(parks.produce(2, run(7, 9)), Some(6));
-        assert!(parks.acked(2, 101));
+        assert_eq!(parks.acked(2, 101), Some(9));
         assert_eq!(parks.settle(), None);
-        assert!(parks.acked(1, 100));
+        assert_eq!(parks.acked(1, 100), Some(6));
         assert_eq!(parks.settle(), Some((5, 9)));
         assert_eq!((parks.events(), parks.end()), (0, 102));
     }
@@ -152,10 +147,10 @@ mod tests {
         parks.produce(1, run(5, 6));
         parks.produce(2, run(7, 8));
         parks.produce(3, run(9, 9));
-        assert!(parks.acked(3, 103));
+        assert_eq!(parks.acked(3, 103), Some(9));
         assert!(parks.failed(2));
         assert_eq!(parks.events(), 2);
-        assert!(!parks.acked(3, 103) && !parks.failed(3));
+        assert!(parks.acked(3, 103).is_none() && !parks.failed(3));
         assert_eq!(
             parks.produce(4, run(7, 9)),
             Some(6),

@@ -9,12 +9,18 @@ use std::time::{Duration, Instant};
 /// delivered in it, as it does with commits.
 pub(super) const PROGRESS_INTERVAL: Duration = Duration::from_millis(100);
 
+/// Least time between two rows that tell only how much is parked. Nothing but what people are shown after
+/// a crash depends on it.
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
+
 /// What the written row lacks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) enum Lacks {
     /// Nothing.
     #[default]
     Nothing,
+    /// How much is parked.
+    Count,
     /// How far a drain has come.
     Progress,
     /// What a successor should know at once.
@@ -76,18 +82,23 @@ impl RowWrites {
         self.in_flight.is_none()
             && match self.lacks {
                 Lacks::Nothing => false,
-                Lacks::Progress => self.due_at().is_none_or(|due| due <= now),
+                Lacks::Count | Lacks::Progress => self.due_at().is_none_or(|due| due <= now),
                 Lacks::State => true,
             }
     }
 
     /// When a row should be produced, if that is a matter of time.
     pub(super) fn wake(&self) -> Option<Instant> {
-        (self.in_flight.is_none() && self.lacks == Lacks::Progress).then(|| self.due_at())?
+        let waits = matches!(self.lacks, Lacks::Count | Lacks::Progress);
+        (self.in_flight.is_none() && waits).then(|| self.due_at())?
     }
 
     fn due_at(&self) -> Option<Instant> {
-        self.written_at.map(|at| at + PROGRESS_INTERVAL)
+        let interval = match self.lacks {
+            Lacks::Nothing | Lacks::Progress | Lacks::State => PROGRESS_INTERVAL,
+            Lacks::Count => COUNT_INTERVAL,
+        };
+        self.written_at.map(|at| at + interval)
     }
 
     /// A row goes out.

@@ -1,15 +1,19 @@
 //! What a shard promises, driven without threads, sockets or clocks.
 
+mod configuration;
+mod expiry;
 mod parking;
 mod promises;
 mod schedules;
+mod takeovers;
 mod topics;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::{CompiledTarget, Filter, Source, TransactionLimits};
+use parcelhook_crds::lane::Epoch;
 use uuid::Uuid;
 
 use super::shard::{Launch, Shard};
@@ -65,6 +69,9 @@ fn delivered() -> Attempt {
     outcome(Outcome::Delivered)
 }
 
+/// How long a target may be missing.
+const ABSENCE: Duration = Duration::from_secs(86_400);
+
 /// A shard with a hand on its clock, and what it sent.
 struct Bench {
     shard: Shard<Uuid>,
@@ -75,6 +82,10 @@ struct Bench {
     topics: Topics,
     /// Whether what is produced is written and read back at once.
     writes: bool,
+    /// Whether the frontier is committed at once.
+    commits: bool,
+    /// The epoch in the commit of each slot, when there is one.
+    epochs: BTreeMap<u32, Option<Epoch>>,
     /// Attempts in flight, oldest first.
     in_flight: Vec<Launch<Uuid>>,
     /// Offsets delivered, by target and slot.
@@ -87,6 +98,8 @@ impl Bench {
             shard: Shard::new(surroundings()),
             topics: Topics::default(),
             writes: true,
+            commits: true,
+            epochs: BTreeMap::new(),
             targets: BTreeMap::new(),
             progress: BTreeMap::new(),
             now: clock::now(),
@@ -98,17 +111,32 @@ impl Bench {
     }
 
     fn apply(&mut self, targets: impl IntoIterator<Item = CompiledTarget>) {
+        self.configure(targets, |_| None, &[]);
+    }
+
+    /// The targets as they are now, each present or missing since then, and those that people ended.
+    fn configure(
+        &mut self,
+        targets: impl IntoIterator<Item = CompiledTarget>,
+        absent_since: impl Fn(Uuid) -> Option<i64>,
+        ended: &[Uuid],
+    ) {
         let mut old = std::mem::take(&mut self.targets);
         for compiled in targets {
             let known = old.remove(&compiled.uid);
             let target = match known {
-                Some(known) if *known.compiled == compiled => known,
+                Some(known) if *known.compiled == compiled => WorkerTarget {
+                    absent_since: absent_since(compiled.uid),
+                    ..known
+                },
                 Some(known) => WorkerTarget {
+                    absent_since: absent_since(compiled.uid),
                     compiled: Arc::new(compiled),
                     shared: known.shared,
                 },
                 None => WorkerTarget {
                     shared: Arc::new(TargetShared::new(compiled.failure_threshold, self.now)),
+                    absent_since: absent_since(compiled.uid),
                     compiled: Arc::new(compiled),
                 },
             };
@@ -116,13 +144,18 @@ impl Bench {
         }
         let targets: Vec<_> = self.targets.values().cloned().collect();
         self.shard
-            .apply(&targets, |target| Ok(target.compiled.uid), self.now);
+            .apply(&targets, ended, |target| Ok(target.compiled.uid), self.now);
         self.settle();
     }
 
     fn assign(&mut self, slot: u32, lane_starts: Vec<(Uuid, i64)>) {
-        let progress = Arc::new(Progress::detached(0));
+        self.assign_from(slot, 0, lane_starts);
+    }
+
+    fn assign_from(&mut self, slot: u32, start: i64, lane_starts: Vec<(Uuid, i64)>) {
+        let progress = Arc::new(Progress::detached(start));
         self.progress.insert(slot, Arc::clone(&progress));
+        self.epochs.insert(slot, self.newest_epoch(slot));
         let partition = PartitionId {
             topic: "orders".into(),
             partition: slot as i32,
@@ -133,7 +166,7 @@ impl Bench {
             topic_id: None,
             epoch: None,
             cfg: None,
-            start: 0,
+            start,
             started_by: StartedBy::StartFrom,
             lane_starts,
             progress,
@@ -167,9 +200,62 @@ impl Bench {
         while self
             .topics
             .carry_out(&mut self.shard, self.now, self.writes)
+            | (self.commits && self.commit())
         {
             self.launch();
         }
+    }
+
+    fn newest_epoch(&self, slot: u32) -> Option<Epoch> {
+        let terminators = self.topics.terminators.keys();
+        let mine = terminators.filter(|key| key.scope.partition == slot as i32);
+        mine.map(|key| key.scope.epoch).max()
+    }
+
+    /// Commits the epoch that a take-over waits for. Returns whether one did.
+    fn commit_epoch(&mut self, slot: u32) -> bool {
+        let is_owned = |shard: &Shard<Uuid>| {
+            let partition = shard.partitions.get(&slot);
+            partition.is_none_or(|partition| partition.own.is_some())
+        };
+        let newest = self.newest_epoch(slot);
+        if newest <= self.epochs[&slot] || is_owned(&self.shard) {
+            return false;
+        }
+        self.epochs.insert(slot, newest);
+        if let Some(epoch) = newest {
+            self.shard.committed(slot, epoch, self.now);
+        }
+        is_owned(&self.shard)
+    }
+
+    /// Commits every frontier that a new lane waits for. Returns whether there was any.
+    fn commit(&mut self) -> bool {
+        let gated = self.shard.partitions.values();
+        let gated: Vec<u32> = gated
+            .filter(|partition| partition.gate.is_some())
+            .map(|partition| partition.slot())
+            .collect();
+        let mut opened = false;
+        for slot in self.progress.keys().copied().collect::<Vec<_>>() {
+            opened |= self.commit_epoch(slot);
+        }
+        for slot in gated {
+            self.shard.open_gate(slot, self.frontier(slot), self.now);
+            opened |= self.shard.partitions[&slot].gate.is_none();
+        }
+        opened
+    }
+
+    /// The worker dies without a word; another takes the partition over, from the committed offset.
+    fn die_and_take_over(&mut self, slot: u32, committed: i64) {
+        self.shard = Shard::new(surroundings());
+        self.in_flight.clear();
+        self.topics.forget_readers();
+        let targets: Vec<_> = self.targets.values().cloned().collect();
+        self.shard
+            .apply(&targets, &[], |target| Ok(target.compiled.uid), self.now);
+        self.assign_from(slot, committed, vec![]);
     }
 
     /// Ends the `index`-th attempt in flight.
@@ -240,8 +326,20 @@ fn surroundings() -> Surroundings {
         buckets: topics::BUCKETS,
         ends: BucketEnds::new(topics::BUCKETS),
         retention: Duration::from_secs(7 * 86_400),
+        unix_millis,
         budget_bytes: 16 << 20,
+        shards: 1,
+        absence: ABSENCE,
     }
+}
+
+/// The wall clock of the tests goes with their monotonic one.
+fn unix_millis(now: Instant) -> i64 {
+    static BEGAN: LazyLock<(Instant, i64)> = LazyLock::new(|| (clock::now(), clock::unix_millis()));
+    let (began, unix) = *BEGAN;
+    let later = now.saturating_duration_since(began).as_millis() as i64;
+    let earlier = began.saturating_duration_since(now).as_millis() as i64;
+    unix + later - earlier
 }
 
 fn record(offset: i64) -> Record {

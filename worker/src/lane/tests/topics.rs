@@ -1,15 +1,16 @@
 //! Our own topics in memory, with a reader that gives each lane what it asks for.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use parcelhook_crds::lane::{LaneRow, RowKey, Terminator};
+use parcelhook_crds::lane::{Epoch, LaneRow, RowKey, Terminator};
 
 use super::super::outlet::Out;
 use super::super::shard::Shard;
 use crate::park::{
-    DrainKey, LaneAddress, Order, ParkedBody, ParkedRun, Produced, Read, Refused, Run, Scan, Ticket,
+    DeadLetter, DrainKey, LaneAddress, Order, ParkedBody, ParkedRun, Produced, Read, Refused, Run,
+    Scan, Ticket,
 };
 use crate::state::{Ask, RowPlace, Told};
 
@@ -19,6 +20,13 @@ pub(super) const BUCKETS: i32 = 4;
 #[derive(Default)]
 pub(super) struct Topics {
     pub(super) buckets: BTreeMap<i32, Vec<Run>>,
+    /// When each run of a bucket was written.
+    parked_at: BTreeMap<i32, Vec<i64>>,
+    /// First offsets of buckets that have lost their beginning.
+    pub(super) cuts: BTreeMap<i32, usize>,
+    pub(super) dead_letters: Vec<DeadLetter>,
+    /// Events that were parked by their place, and that the source topic has no more.
+    pub(super) gone: BTreeSet<i64>,
     pub(super) rows: BTreeMap<RowKey, LaneRow>,
     pub(super) terminators: BTreeMap<RowKey, Terminator>,
     /// Orders that were given and not carried out.
@@ -56,7 +64,8 @@ impl Topics {
                     let told = self.rows_of(slot, &place);
                     shard.told(told, now);
                 }
-                Out::Ask(Ask::Sweep { .. } | Ask::Forget { .. }) => {}
+                Out::Ask(Ask::Sweep { place, epoch, .. }) => self.sweep(&place, epoch),
+                Out::Ask(Ask::Forget { .. }) => {}
                 Out::Hint(uid) => self.hints.push(uid),
             }
         }
@@ -64,6 +73,15 @@ impl Topics {
             happened = true;
         }
         happened | self.serve(shard, now)
+    }
+
+    /// Takes away what earlier owners of the partition have written.
+    fn sweep(&mut self, place: &RowPlace, epoch: Epoch) {
+        let stays = |key: &RowKey| {
+            key.scope.partition != place.source.partition || key.scope.epoch == epoch
+        };
+        self.rows.retain(|key, _| stays(key));
+        self.terminators.retain(|key, _| stays(key));
     }
 
     /// What a new owner is told: here every row of the partition counts.
@@ -91,7 +109,7 @@ impl Topics {
         let Some((ticket, order)) = self.orders.pop_front() else {
             return false;
         };
-        let result = Ok(self.write(order));
+        let result = Ok(self.write(order, super::unix_millis(now)));
         shard.produced(Produced { ticket, result }, now);
         true
     }
@@ -111,9 +129,13 @@ impl Topics {
         true
     }
 
-    fn write(&mut self, order: Order) -> i64 {
+    fn write(&mut self, order: Order, unix: i64) -> i64 {
         match order {
             Order::Park(run) | Order::ParkReference(run) => {
+                self.parked_at
+                    .entry(run.lane.bucket)
+                    .or_default()
+                    .push(unix);
                 let bucket = self.buckets.entry(run.lane.bucket).or_default();
                 bucket.push(*run);
                 bucket.len() as i64 - 1
@@ -134,7 +156,10 @@ impl Topics {
                 self.terminators.remove(&key);
                 self.next_lanes_offset()
             }
-            Order::DeadLetter(_) => 0,
+            Order::DeadLetter(letter) => {
+                self.dead_letters.push(*letter);
+                self.dead_letters.len() as i64 - 1
+            }
         }
     }
 
@@ -174,11 +199,19 @@ impl Topics {
         for (key, reader) in &mut self.readers {
             let empty = Vec::new();
             let bucket = self.buckets.get(&reader.lane.bucket).unwrap_or(&empty);
+            let log_start = self.cuts.get(&reader.lane.bucket).copied().unwrap_or(0);
+            if reader.cursor < log_start {
+                reader.cursor = log_start;
+                let log_start = log_start as i64;
+                let key = *key;
+                reads.push((true, Read::Cut { key, log_start }));
+            }
             let begun = reader.cursor;
             let mut runs = Vec::new();
             while let Some(run) = bucket.get(reader.cursor).filter(|_| reader.room > 0) {
                 if run.lane == reader.lane {
-                    let parked = read_back(run, reader.cursor as i64);
+                    let parked_at = self.parked_at[&reader.lane.bucket][reader.cursor];
+                    let parked = read_back(run, reader.cursor as i64, parked_at, &self.gone);
                     reader.room = reader.room.saturating_sub(parked.size());
                     runs.push(parked);
                 }
@@ -206,20 +239,31 @@ impl Topics {
         happened
     }
 
+    /// Whoever read is gone.
+    pub(super) fn forget_readers(&mut self) {
+        self.readers.clear();
+        self.orders.clear();
+    }
+
     /// Lanes that read now.
     pub(super) fn readers(&self) -> usize {
         self.readers.len()
     }
 }
 
-fn read_back(run: &Run, offset: i64) -> ParkedRun {
+fn read_back(run: &Run, offset: i64, parked_at: i64, gone: &BTreeSet<i64>) -> ParkedRun {
+    let is_gone = run.events.iter().any(|event| gone.contains(&event.offset));
     ParkedRun {
         offset,
-        parked_at: 0,
+        parked_at,
         incarnation: run.incarnation,
         offsets: run.offsets().unwrap(),
         prev: run.prev,
         first_failed_at: run.first_failed_at,
-        body: ParkedBody::Events(run.events.clone()),
+        body: if is_gone {
+            ParkedBody::Gone
+        } else {
+            ParkedBody::Events(run.events.clone())
+        },
     }
 }

@@ -20,12 +20,13 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::ask::Asker;
 use super::bucket::Move;
+use super::fetch::Fetcher;
 use super::{ReaderConfig, ReaderError};
 use crate::clock;
 use crate::source::{Journal, cached_log_end};
 
 /// Properties of the reader's consumer, whatever is configured for the worker's clients.
-const OWNED: [(&str, &str); 16] = [
+const OWNED: [(&str, &str); 17] = [
     ("enable.auto.commit", "false"),
     ("enable.auto.offset.store", "false"),
     // A place that the log does not have is told, never left in silence.
@@ -50,6 +51,8 @@ const OWNED: [(&str, &str); 16] = [
     ("queued.max.messages.kbytes", "2048"),
     ("queued.min.messages", "5000"),
     ("topic.metadata.refresh.interval.ms", "10000"),
+    // Lanes wait for a broker that comes back; the default is ten seconds.
+    ("reconnect.backoff.max.ms", "2000"),
 ];
 
 /// Passes librdkafka's lines and errors to our log.
@@ -75,7 +78,7 @@ impl ConsumerContext for Context {}
 /// The reader's consumer.
 pub(super) type BucketConsumer = BaseConsumer<Context>;
 
-fn connect(config: &ReaderConfig) -> Result<BucketConsumer, ReaderError> {
+pub(super) fn connect(config: &ReaderConfig) -> Result<BucketConsumer, ReaderError> {
     let mut client = ClientConfig::new();
     for (key, value) in &config.client {
         client.set(key, value);
@@ -205,14 +208,15 @@ pub(super) fn discard(seats: Seats) {
     }
 }
 
-/// Closes the consumer and ends the asking thread. Either can take long; past the deadline they are
+/// Closes the consumer and ends the threads that ask and fetch. Each can take long; past the deadline they are
 /// left to themselves on their own thread.
-pub(super) fn close(seats: Seats, asker: Asker, deadline: Instant) {
+pub(super) fn close(seats: Seats, asker: Asker, fetcher: Fetcher, deadline: Instant) {
     let (done, closed) = sync_channel(1);
     let closing = std::thread::Builder::new()
         .name("drain-close".to_owned())
         .spawn(move || {
             asker.join();
+            fetcher.join();
             drop(seats);
             // Nobody listens past the deadline.
             let _ = done.send(());

@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::fetch::{Found, Wanted};
 use crate::park::format::LaneOf;
-use crate::park::{DrainKey, LaneAddress, ParkedRun, Read};
+use crate::park::{DrainKey, LaneAddress, ParkedBody, ParkedRun, Read};
 
 /// Least time between two answers that only say how far a lane was scanned. They move
 /// `resume_offset` over others' records; a bucket may have a thousand lanes.
@@ -151,6 +152,39 @@ impl Lane {
         self.room.resting
     }
 
+    /// The first event that must be fetched before anything from it on is told.
+    pub(super) fn reference(&self) -> Option<Wanted> {
+        let run = self.runs.get(self.complete())?;
+        Some(Wanted {
+            lane: Arc::clone(&self.address),
+            offset: run.offsets.0,
+        })
+    }
+
+    /// What was found at the place of an event. Returns whether the lane's room is used up now.
+    pub(super) fn fetched(&mut self, offset: i64, found: Found) -> bool {
+        let first = self.complete();
+        let run = self.runs.get_mut(first);
+        let Some(run) = run.filter(|run| run.offsets.0 == offset) else {
+            return false;
+        };
+        let before = run.size();
+        run.body = match found {
+            Found::Event(event) => ParkedBody::Events(vec![event]),
+            Found::Gone => ParkedBody::Gone,
+            Found::Unknown => ParkedBody::Reference,
+        };
+        self.room.take(run.size() - before);
+        self.room.resting
+    }
+
+    /// Runs at the front that have all that they need.
+    fn complete(&self) -> usize {
+        let is_reference = |run: &ParkedRun| matches!(run.body, ParkedBody::Reference);
+        let reference = self.runs.iter().position(is_reference);
+        reference.unwrap_or(self.runs.len())
+    }
+
     /// The log that the lane reads begins at `log_start`, and nothing that was read counts.
     pub(super) fn cut(&mut self, log_start: i64) {
         self.cursor = log_start;
@@ -168,7 +202,11 @@ impl Lane {
         let at_end = sight.caught_up && self.travels;
         let due = now >= self.tell_at || (at_end && !self.told_at_end) || sight.parting;
         let moved = self.told.is_none_or(|told| self.position(sight.at) > told);
-        self.listed = !self.runs.is_empty() || self.cut.is_some() || (due && moved);
+        self.listed = match (self.complete(), self.runs.is_empty()) {
+            (0, false) => false,
+            (0, true) => self.cut.is_some() || (due && moved),
+            (1.., _) => true,
+        };
         if self.listed {
             self.told_at_end |= at_end;
             self.tell_at = now + TELL_INTERVAL;
@@ -178,8 +216,13 @@ impl Lane {
 
     /// What is to be told next; asked again until there is nothing.
     pub(super) fn tell(&mut self, key: DrainKey, at: i64) -> Option<Read> {
-        if !self.runs.is_empty() {
-            return Some(self.tell_progress(key, at));
+        match (self.complete(), self.runs.is_empty()) {
+            (0, true) => {}
+            (0, false) => {
+                self.listed = false;
+                return None;
+            }
+            (1.., _) => return Some(self.tell_progress(key, at)),
         }
         if let Some(log_start) = self.cut.take() {
             return Some(Read::Cut { key, log_start });
@@ -192,15 +235,19 @@ impl Lane {
     }
 
     fn tell_progress(&mut self, key: DrainKey, at: i64) -> Read {
-        // Before a cut only what was read counts, not where the lane goes on.
-        let scanned_to = match (self.cut, self.runs.last()) {
-            (Some(_), Some(last)) => last.offset + 1,
-            (Some(_) | None, _) => self.position(at),
+        let waiting = self.runs.split_off(self.complete());
+        let runs = std::mem::replace(&mut self.runs, waiting);
+        // Only what is told counts, not what waits for an event. Before a cut only what was read counts,
+        // not where the lane goes on.
+        let scanned_to = match (self.runs.first(), self.cut, runs.last()) {
+            (Some(next), _, _) => next.offset,
+            (None, Some(_), Some(last)) => last.offset + 1,
+            (None, Some(_) | None, _) => self.position(at),
         };
         self.told = Some(scanned_to);
         Read::Drained {
             key,
-            runs: std::mem::take(&mut self.runs),
+            runs,
             scanned_to,
         }
     }

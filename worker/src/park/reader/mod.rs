@@ -10,7 +10,8 @@
 //! nothing: it is set on places in buckets, and what it reads is sorted out by lane. Which places is
 //! decided in `bucket` (one bucket's turns) and `scans` (all buckets), which are pure, and so are
 //! `lane` and `ends`. `thread` is the loop, `intake` the way of the records, `client` the consumer,
-//! `ask` the questions that block.
+//! `ask` the questions that block, `fetch` the events that were parked by their place, `stall` the
+//! watchdog.
 //!
 //! Memory is bounded by the lanes' rooms, one record a lane beyond, and what librdkafka may have
 //! fetched (2 MiB, and one answer of 4 MiB). While no lane reads, nothing is assigned and no broker
@@ -23,9 +24,11 @@ mod bell;
 mod bucket;
 mod client;
 mod ends;
+mod fetch;
 mod intake;
 mod lane;
 mod scans;
+mod stall;
 mod thread;
 
 #[cfg(test)]
@@ -33,7 +36,7 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
 use rdkafka::error::KafkaError;
@@ -175,9 +178,9 @@ impl ReaderHandle {
         &self.ends
     }
 
-    /// Records of the retry topic that could not be read, each time one was met.
-    pub fn unreadable(&self) -> u64 {
-        self.unreadable.load(Ordering::Relaxed)
+    /// Counts the records of the retry topic that could not be read, each time one was met.
+    pub fn unreadable(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.unreadable)
     }
 
     /// Ends the thread, by `deadline` at the latest. Returns when that is done; at once when it has

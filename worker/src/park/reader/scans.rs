@@ -17,9 +17,10 @@ use std::time::Instant;
 use rustc_hash::FxHashMap;
 
 use super::bucket::{Bucket, Move};
+use super::fetch::{Found, Wanted};
 use super::lane::Lane;
 use crate::park::format::LaneOf;
-use crate::park::{DrainKey, LaneAddress, ParkedRun, Read, Ticket};
+use crate::park::{DrainKey, LaneAddress, ParkedBody, ParkedRun, Read, Ticket};
 
 /// A lane that begins to read.
 #[derive(Clone, Debug)]
@@ -44,6 +45,8 @@ pub(super) struct Scans {
     buckets: BTreeMap<i32, Bucket>,
     homes: FxHashMap<DrainKey, i32>,
     outboxes: Vec<Outbox>,
+    /// Lanes that wait for events that were parked by their place, longest first.
+    references: VecDeque<DrainKey>,
     unsettled: bool,
 }
 
@@ -60,6 +63,7 @@ impl Scans {
             buckets: BTreeMap::new(),
             homes: FxHashMap::default(),
             outboxes: (0..shards).map(|_| Outbox::default()).collect(),
+            references: VecDeque::new(),
             unsettled: false,
         }
     }
@@ -157,9 +161,39 @@ impl Scans {
 
     /// Hands a record to a lane.
     pub(super) fn hand(&mut self, key: DrainKey, run: ParkedRun) {
+        let is_reference = matches!(run.body, ParkedBody::Reference);
         if let Some(bucket) = self.home(key) {
             let rests = bucket.hand(key, run);
             self.unsettled |= rests;
+        }
+        if is_reference && !self.references.contains(&key) {
+            self.references.push_back(key);
+        }
+    }
+
+    /// Whether some lane may wait for an event that was parked by its place.
+    pub(super) fn has_references(&self) -> bool {
+        !self.references.is_empty()
+    }
+
+    /// The next event that was parked by its place and must be fetched, and the lane that waits for it.
+    pub(super) fn next_reference(&mut self) -> Option<(DrainKey, Wanted)> {
+        loop {
+            let key = *self.references.front()?;
+            let lane = self.home(key).and_then(|bucket| bucket.lane_mut(key));
+            if let Some(wanted) = lane.and_then(|lane| lane.reference()) {
+                return Some((key, wanted));
+            }
+            self.references.pop_front();
+        }
+    }
+
+    /// What was found at the place of an event. While that is not known, other lanes come first.
+    pub(super) fn fetched(&mut self, key: DrainKey, offset: i64, found: Found) {
+        self.references.rotate_left(1.min(self.references.len()));
+        let lane = self.home(key).and_then(|bucket| bucket.lane_mut(key));
+        if let Some(lane) = lane {
+            self.unsettled |= lane.fetched(offset, found);
         }
     }
 

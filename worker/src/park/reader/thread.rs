@@ -19,13 +19,14 @@ use super::bell::Bell;
 use super::bucket::Move;
 use super::client::{self, Seats};
 use super::ends::{BucketEnds, Questions, Ranges};
+use super::fetch::{Fetcher, Fetches};
 use super::intake::Intake;
 use super::scans::{Begin, Scans};
+use super::stall::Stalls;
 use super::{ReaderConfig, ReaderError, ReaderHandle, Request};
 use crate::background::{Cause, blocked};
 use crate::clock;
 use crate::park::{Read, Scan};
-use crate::source::{Sight, Watchdog};
 
 /// How long buckets stay assigned while nobody has room. A lane that has some again by then finds
 /// what was fetched.
@@ -36,9 +37,6 @@ const SHARD_BUSY: Duration = Duration::from_millis(5);
 
 /// Longest wait when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// How often the watchdog looks.
-const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Events of librdkafka that are taken in one go while nothing is read.
 const EVENTS_AT_ONCE: usize = 64;
@@ -59,6 +57,7 @@ pub struct ReaderThread {
     unreadable: Arc<AtomicU64>,
     seats: Seats,
     asker: Asker,
+    fetcher: Fetcher,
 }
 
 impl ReaderThread {
@@ -71,6 +70,8 @@ impl ReaderThread {
         let seats = Seats::new(&config)?;
         let asker = Asker::start(handle.bell.0.clone())
             .map_err(|error| ReaderError::Thread(error.to_string()))?;
+        let fetcher = Fetcher::start(config.clone(), handle.bell.0.clone())
+            .map_err(|error| ReaderError::Thread(error.to_string()))?;
         Ok(Self {
             config,
             shards,
@@ -80,6 +81,7 @@ impl ReaderThread {
             unreadable: handle.unreadable.clone(),
             seats,
             asker,
+            fetcher,
         })
     }
 
@@ -90,14 +92,15 @@ impl ReaderThread {
         let mut reader = Reader {
             scans: Scans::new(self.shards.len()),
             questions: Questions::new(self.config.buckets, now),
-            watchdog: Watchdog::default(),
-            watch_at: now,
+            stalls: Stalls::new(now),
             wanted_at: now,
             intake: Intake::new(self.unreadable.clone()),
+            fetches: Fetches::new(now),
             thread: self,
         };
         let end = reader.work();
-        client::close(reader.thread.seats, reader.thread.asker, end.deadline);
+        let thread = reader.thread;
+        client::close(thread.seats, thread.asker, thread.fetcher, end.deadline);
         if let Some(done) = end.done {
             // Who asked may have stopped waiting.
             let _ = done.send(());
@@ -124,11 +127,11 @@ struct Reader {
     thread: ReaderThread,
     scans: Scans,
     questions: Questions,
-    watchdog: Watchdog,
-    watch_at: Instant,
+    stalls: Stalls,
     /// When records were last wanted.
     wanted_at: Instant,
     intake: Intake,
+    fetches: Fetches,
 }
 
 impl Reader {
@@ -138,13 +141,21 @@ impl Reader {
                 return end;
             }
             self.ask();
+            self.fetches
+                .advance(&self.thread.fetcher, &mut self.scans, clock::now());
             self.tell();
             let moves = self.scans.plan();
             self.go(&moves);
             if self.scans.want_records() {
                 self.wanted_at = clock::now();
                 self.read();
-                self.watch();
+                let (scans, questions) = (&mut self.scans, &mut self.questions);
+                if self
+                    .stalls
+                    .need_a_new_consumer(clock::now(), scans, questions)
+                {
+                    self.renew();
+                }
             } else {
                 self.rest();
             }
@@ -286,42 +297,6 @@ impl Reader {
         }
     }
 
-    /// Looks for buckets from which nothing comes although there is something: librdkafka has had
-    /// more than one way to forget a partition. They are read anew once the cluster answers.
-    fn watch(&mut self) {
-        let now = clock::now();
-        if now < self.watch_at {
-            return;
-        }
-        self.watch_at = now + WATCH_INTERVAL;
-        let wanted = self.scans.read().filter(|(_, bucket)| bucket.is_wanted());
-        let sights: Vec<Sight> = wanted
-            .filter_map(|(number, bucket)| {
-                Some(Sight {
-                    slot: u32::try_from(number).ok()?,
-                    position: bucket.at()?,
-                    end: bucket.known_end(),
-                    paused: false,
-                })
-            })
-            .collect();
-        let stalled = self.watchdog.look(now, true, &sights);
-        if stalled.is_empty() {
-            return;
-        }
-        self.watchdog.alarmed(now);
-        for (number, bucket) in self.scans.read() {
-            if u32::try_from(number).is_ok_and(|slot| stalled.contains(&slot)) && bucket.suspect() {
-                tracing::warn!(
-                    bucket = number,
-                    at = bucket.at(),
-                    "nothing was fetched although there is something to fetch"
-                );
-                self.questions.ask_range(number);
-            }
-        }
-    }
-
     /// Nobody takes records: waits for a request, an answer, or the time of a question.
     fn rest(&mut self) {
         let now = clock::now();
@@ -335,6 +310,9 @@ impl Reader {
         }
         let mut until = now + IDLE;
         if let Some(due) = self.questions.due() {
+            until = until.min(due);
+        }
+        if let Some(due) = self.fetches.due(&self.scans) {
             until = until.min(due);
         }
         if held {

@@ -330,9 +330,9 @@ mod tests {
         let [_, _, reports, _] = TOPICS;
         let missing = reports.violations("t", None, None, NEEDS)[0].to_string();
         assert!(missing.contains("1 partitions, 3 replicas"), "{missing}");
-        assert!(missing.contains("retention.ms=86400000"), "{missing}");
-        let many = reports.violations("t", Some(2), None, NEEDS);
-        assert_eq!(many.len(), 1);
+        assert!(missing.contains("retention.ms=2592000000"), "{missing}");
+        // A broker that does not tell settings makes as many partitions as it likes.
+        assert!(reports.violations("t", Some(2), None, NEEDS).is_empty());
     }
 
     #[test]

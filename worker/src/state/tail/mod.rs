@@ -21,7 +21,7 @@ mod thread;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Sender};
@@ -99,8 +99,8 @@ impl TailHandle {
         }
     }
 
-    /// Records of the lanes topic that could not be read and were skipped. Each was logged.
-    pub fn unreadable(&self) -> u64 {
-        self.unreadable.load(Ordering::Relaxed)
+    /// Counts the records of the lanes topic that could not be read and were skipped. Each was logged.
+    pub fn unreadable(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.unreadable)
     }
 }

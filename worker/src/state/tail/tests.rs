@@ -1,5 +1,6 @@
 //! The tail against librdkafka's mock cluster.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use parcelhook_crds::lane::{Epoch, RowKey, Terminator};
@@ -213,6 +214,26 @@ async fn a_tail_that_starts_late_reads_everything_first() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn no_row_is_missing_however_many_come_at_once() {
+    let cluster = Cluster::new();
+    // More than is read in one go, and each of them counts.
+    let (owners, lanes) = (12, 200);
+    for partition in 0..owners {
+        let rows = (0..lanes).map(|lane| cluster.row(partition, epoch(1), lane, Some(1)));
+        futures::future::join_all(rows).await;
+    }
+    let mut tail = cluster.tail();
+    for partition in 0..owners {
+        tail.take_over(0, partition as u32, partition, Some(epoch(1)));
+    }
+    for _ in 0..owners {
+        let (slot, rows, ..) = tail.rows(0).await;
+        assert_eq!(rows.len(), usize::from(lanes), "partition {slot}");
+    }
+    tail.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_owner_is_told_of_what_is_stale_now_and_of_what_comes_late() {
     let cluster = Cluster::new();
     cluster.row(0, epoch(1), 1, Some(1)).await;
@@ -250,7 +271,7 @@ async fn foreign_records_are_counted_and_skipped() {
         let (slot, rows, ..) = tail.rows(0).await;
         assert_eq!(rows.len(), usize::from(slot == 0));
     }
-    assert_eq!(tail.handle.unreadable(), 6);
+    assert_eq!(tail.handle.unreadable().load(Ordering::Relaxed), 6);
     tail.end().await;
 }
 

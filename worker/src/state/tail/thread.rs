@@ -185,9 +185,10 @@ impl TailThread {
         let mut unreadable = Vec::new();
         let mut lost = false;
         let mut polled = blocked(Cause::Fetch, || consumer.poll(wait));
-        for _ in 0..RECORDS_AT_ONCE {
-            match polled.take() {
-                Some(Ok(record)) => {
+        let mut records = 0;
+        while let Some(next) = polled {
+            match next {
+                Ok(record) => {
                     if let Some(reading) = readings.get_mut(&record.partition()) {
                         reading.record(record.offset(), clock::now());
                     }
@@ -200,13 +201,17 @@ impl TailThread {
                         Err(error) => unreadable.push(Unreadable::new(&record, &error)),
                     }
                 }
-                Some(Err(KafkaError::PartitionEOF(partition))) => {
+                Err(KafkaError::PartitionEOF(partition)) => {
                     if let Some(reading) = readings.get_mut(&partition) {
                         reading.end_of_log();
                     }
                 }
-                Some(Err(error)) => lost |= is_lost(&error),
-                None => break,
+                Err(error) => lost |= is_lost(&error),
+            }
+            records += 1;
+            if records == RECORDS_AT_ONCE {
+                // What is polled must be folded: it does not come again.
+                break;
             }
             polled = consumer.poll(Duration::ZERO);
         }

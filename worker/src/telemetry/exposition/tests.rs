@@ -19,6 +19,7 @@ fn gathered() -> Gathered {
     totals.usage.busy = Duration::from_millis(1500);
     totals.usage.waiting[Cause::Http as usize] = Duration::from_secs(600);
     Gathered {
+        now: fixture::NOW,
         report: fixture::report(),
         background: BTreeMap::from([("shard", totals)]),
         process: Process {

@@ -2,5 +2,6 @@
 
 mod promises;
 mod questions;
+mod references;
 mod schedules;
 mod world;

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::world::{Logged, SHARDS, World, address, key};
 use crate::park::Read;
 use crate::park::reader::bucket::Move;
+use crate::park::reader::ends::{Questions, Range, Ranges};
 use crate::park::reader::scans::Begin;
+use crate::park::reader::stall::Stalls;
 
 fn logged(lane: u32) -> Logged {
     Logged {
@@ -251,6 +253,35 @@ fn a_range_that_was_asked_before_the_bucket_went_on_changes_nothing() {
     }
     world.fetch(0);
     assert!(!world.scans.has_range(0, 15, 15));
+}
+
+#[test]
+fn a_bucket_that_stands_still_is_read_anew_and_if_that_does_not_help_by_a_new_consumer() {
+    let mut world = World::new();
+    world.append(0, interleaved(1, 20));
+    world.begin(key(0, 0), 0, 0, 100);
+    world.plan();
+    let mut questions = Questions::new(0, world.now);
+    let mut stalls = Stalls::new(world.now);
+    let mut alarms = Vec::new();
+    for second in 0..200 {
+        for (_, bucket) in world.scans.read() {
+            bucket.ends_at(20);
+        }
+        let now = world.now + Duration::from_secs(second);
+        if stalls.need_a_new_consumer(now, &mut world.scans, &mut questions) {
+            alarms.push((second, "new consumer"));
+        } else if questions.next(now).is_some() {
+            let start = Some(0);
+            questions.answered(now, &Ranges::from([(0, Range { start, end: 20 })]));
+            assert!(world.scans.has_range(0, 0, 20));
+            world.plan();
+            alarms.push((second, "anew"));
+        }
+    }
+    // 30 s of patience, then twice as long.
+    let expected = [(30, "anew"), (91, "new consumer")];
+    assert_eq!(alarms.get(..2), Some(&expected[..]), "{alarms:?}");
 }
 
 #[test]

@@ -97,7 +97,7 @@ fn run(offset: i64) -> ParkedRun {
         offsets: (offset, offset),
         prev: None,
         first_failed_at: None,
-        body: ParkedBody::Reference,
+        body: ParkedBody::Events(Vec::new()),
     }
 }
 

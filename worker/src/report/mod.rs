@@ -1,4 +1,5 @@
-//! What this worker tells about itself: per target, counters and state, merged over its shards.
+//! What this worker tells about itself: per target, counters, state and what is parked, merged over its
+//! shards.
 //!
 //! Each shard owns its own [`TargetReport`]s and answers when asked, so nothing is locked or shared
 //! on the way of an event. Plain data: no I/O.
@@ -12,6 +13,10 @@ use uuid::Uuid;
 
 use crate::delivery::{Attempt, Outcome, Reason};
 
+mod parked;
+
+pub use parked::{LaneMode, LaneReport, Parked, Recovered, WORST_LANES, earliest};
+
 /// How many attempts a target remembers for the status page.
 pub const LAST_ATTEMPTS: usize = 20;
 
@@ -24,6 +29,12 @@ pub const DURATION_BUCKETS_SECONDS: [f64; 17] = [
 
 /// Upper bounds of the events-per-transaction histogram.
 pub const EVENTS_BUCKETS: [f64; 8] = [1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 75.0, 100.0];
+
+/// REASON while UP although a lane stopped at a gap in what was parked.
+const LANE_STOPPED: &str = "LaneStopped";
+
+/// REASON while UP although events are parked, because they come faster than the target takes them.
+const OVERFLOW: &str = "Overflow";
 
 /// STATE as a person sees it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,7 +71,7 @@ pub struct Health {
     pub reason: &'static str,
     /// When STATE last changed, milliseconds since the Unix epoch.
     pub since: Option<i64>,
-    /// When the next attempt of a waiting lane is due, milliseconds since the Unix epoch.
+    /// When the first next attempt of its waiting lanes is due, milliseconds since the Unix epoch.
     pub next_attempt: Option<i64>,
     /// The last failed attempt.
     pub last_failure: Option<Failure>,
@@ -88,26 +99,49 @@ pub struct TargetReport {
     pub health: Health,
     /// Its counters since the worker started.
     pub counters: TargetCounters,
-    /// Events that were read and not yet delivered: exact.
+    /// Events that were read and not yet delivered, each once: those in memory and those parked.
     pub pending_events: u64,
     /// Lanes on this worker.
     pub lanes: u64,
+    /// What its lanes that are not live have.
+    pub parked: Parked,
+    /// The last time that all its lanes were live again.
+    pub last_recovery: Option<Recovered>,
+    /// Whether the oldest parked event of some lane has waited for half the time that it is kept.
+    pub at_risk: bool,
     /// The newest attempts, newest first, at most [`LAST_ATTEMPTS`].
     pub last_attempts: VecDeque<AttemptLine>,
 }
 
 impl TargetReport {
-    /// Adds what another shard tells of the same target. Health is shared by the shards already.
+    /// Adds what another shard tells of the same target. Health is shared by the shards already, but for
+    /// when lanes are due.
     pub fn merge(&mut self, other: Self) {
         self.counters.merge(&other.counters);
         self.pending_events += other.pending_events;
         self.lanes += other.lanes;
+        self.parked.merge(other.parked);
+        self.health.next_attempt = earliest(self.health.next_attempt, other.health.next_attempt);
+        self.at_risk |= other.at_risk;
         self.last_attempts.extend(other.last_attempts);
         let newest_first = |line: &AttemptLine| std::cmp::Reverse(line.at);
         self.last_attempts
             .make_contiguous()
             .sort_by_key(newest_first);
         self.last_attempts.truncate(LAST_ATTEMPTS);
+    }
+
+    /// REASON: what the attempts say, and when they have no remark, what the lanes say.
+    pub fn reason(&self) -> &'static str {
+        let lanes_say = match self.health.state {
+            State::Up if self.parked.stopped() > 0 => LANE_STOPPED,
+            State::Up if self.parked.overflowing > 0 => OVERFLOW,
+            State::Up | State::Down | State::Suspended => "",
+        };
+        match self.health.reason {
+            "" => lanes_say,
+            reason => reason,
+        }
     }
 }
 
@@ -128,13 +162,29 @@ pub struct TargetCounters {
     pub codes: BTreeMap<u16, u64>,
     /// Events delivered.
     pub events_delivered: u64,
+    /// Events parked.
+    pub events_parked: u64,
+    /// Events delivered from the retry topic.
+    pub events_drained: u64,
+    /// Events that became dead letters, by reason.
+    pub events_dead_lettered: BTreeMap<&'static str, u64>,
+    /// Parked events that were lost, by cause; those of retention at most.
+    pub events_lost: BTreeMap<&'static str, u64>,
     /// Body bytes delivered.
     pub bytes_delivered: u64,
+    /// Events of class Ephemeral that were dropped.
+    pub events_dropped: u64,
     /// Attempt durations.
     pub durations: Histogram<17>,
     /// Events per attempt.
     pub transaction_events: Histogram<8>,
 }
+
+/// Cause of the loss of parked events: the retry topic's retention took them.
+pub const LOST_RETENTION: &str = "retention";
+
+/// Cause of the loss of an event that was parked by its place: its source topic has it no more.
+pub const LOST_SOURCE_GONE: &str = "source-gone";
 
 /// Where an outcome is counted in [`TargetCounters::outcomes`].
 pub fn outcome_index(outcome: Outcome) -> usize {
@@ -231,6 +281,9 @@ impl TargetCounters {
         self.errors += other.errors;
         self.events_delivered += other.events_delivered;
         self.bytes_delivered += other.bytes_delivered;
+        self.events_parked += other.events_parked;
+        self.events_drained += other.events_drained;
+        self.events_dropped += other.events_dropped;
         for (mine, theirs) in self.outcomes.iter_mut().zip(other.outcomes) {
             *mine += theirs;
         }
@@ -239,6 +292,12 @@ impl TargetCounters {
         }
         for (code, count) in &other.codes {
             *self.codes.entry(*code).or_default() += count;
+        }
+        for (reason, count) in &other.events_dead_lettered {
+            *self.events_dead_lettered.entry(reason).or_default() += count;
+        }
+        for (cause, count) in &other.events_lost {
+            *self.events_lost.entry(cause).or_default() += count;
         }
         self.durations.merge(&other.durations);
         self.transaction_events.merge(&other.transaction_events);
@@ -316,6 +375,19 @@ pub struct PartitionReport {
     pub paused: bool,
 }
 
+/// What the worker tells of its work with its own topics.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnTopicsReport {
+    /// How many of its Kafka producers have failed and were replaced.
+    pub producers_replaced: u64,
+    /// Bytes that were handed to the producer and are not answered.
+    pub unanswered_bytes: u64,
+    /// Records of the retry topic that could not be read, each time one was met.
+    pub retry_unreadable: u64,
+    /// Records of the lanes topic that could not be read.
+    pub lanes_unreadable: u64,
+}
+
 /// Everything the admin port shows, gathered at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerReport {
@@ -325,6 +397,8 @@ pub struct WorkerReport {
     pub targets: BTreeMap<Uuid, TargetReport>,
     /// The consumer.
     pub source: SourceReport,
+    /// The worker's own topics.
+    pub own_topics: OwnTopicsReport,
     /// Configuration problems, one line each.
     pub problems: Vec<crate::targets::Problem>,
 }

@@ -1,0 +1,40 @@
+//! An event as a lane reads it back from the retry topic.
+
+use super::machine::Event;
+use crate::source::record::Record;
+
+/// See the module.
+#[derive(Clone, Debug)]
+pub enum ReadBack {
+    /// The event as it was parked.
+    Event(Record),
+    /// The event at this offset of the source was too large to be parked, and its topic has it no more.
+    Gone(i64),
+}
+
+impl ReadBack {
+    /// The event, unless only its place is left.
+    pub fn event(&self) -> Option<&Record> {
+        match self {
+            Self::Event(record) => Some(record),
+            Self::Gone(_) => None,
+        }
+    }
+}
+
+impl Event for ReadBack {
+    fn offset(&self) -> i64 {
+        match self {
+            Self::Event(record) => record.offset,
+            Self::Gone(offset) => *offset,
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.event().map_or(0, Record::cost)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.event().is_none()
+    }
+}

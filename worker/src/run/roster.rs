@@ -1,0 +1,184 @@
+//! Which targets the lanes run, from one snapshot to the next. Pure.
+//!
+//! Absence is not deletion: a manifest can be gone by mistake, or because a directory was mounted late.
+//! A target that a snapshot no longer has is kept, suspended, for [`ABSENCE`], and goes on where it was
+//! when it comes back. It ends then, or at once when its manifest says so. Owns what the lanes of a
+//! target share over all versions of its configuration. Bounded by the targets of a day.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use crate::state::shared::{TargetShared, WorkerTarget};
+use crate::targets::Snapshot;
+
+/// How long a target may be missing before it counts as deleted.
+pub(super) const ABSENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    known: BTreeMap<Uuid, Known>,
+    ended: Vec<Uuid>,
+}
+
+#[derive(Debug)]
+struct Known {
+    target: WorkerTarget,
+    /// When a missing target ends.
+    ends: Option<Instant>,
+}
+
+impl Roster {
+    /// Takes a snapshot over. `unix` is the same moment as `now`, in milliseconds since the Unix epoch.
+    pub(super) fn apply(&mut self, snapshot: &Snapshot, now: Instant, unix: i64) {
+        let mut before = std::mem::take(&mut self.known);
+        self.ended.clear();
+        for compiled in &snapshot.targets {
+            let uid = compiled.uid;
+            let known = before.remove(&uid);
+            if compiled.deleted {
+                self.ended.push(uid);
+                continue;
+            }
+            let shared = known.map_or_else(
+                || Arc::new(TargetShared::new(compiled.failure_threshold, now)),
+                |known| known.target.shared,
+            );
+            let target = WorkerTarget {
+                compiled: Arc::clone(compiled),
+                shared,
+                absent_since: None,
+            };
+            self.known.insert(uid, Known { target, ends: None });
+        }
+        for (uid, known) in before {
+            self.known.insert(uid, known.missing(now, unix));
+        }
+        self.expire(now);
+    }
+
+    /// Ends what was missing for too long. Says whether there was any.
+    pub(super) fn expire(&mut self, now: Instant) -> bool {
+        let before = self.known.len();
+        self.known.retain(|_, known| {
+            let stays = known.ends.is_none_or(|ends| now < ends);
+            if !stays {
+                let compiled = &known.target.compiled;
+                tracing::warn!(
+                    event = "target.ended", namespace = %compiled.namespace, target = %compiled.name,
+                    "the target's manifest is missing for too long: it counts as deleted"
+                );
+            }
+            stays
+        });
+        self.known.len() < before
+    }
+
+    /// When [`Roster::expire`] has something to do.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.known.values().filter_map(|known| known.ends).min()
+    }
+
+    /// The targets, those that are missing included.
+    pub(super) fn targets(&self) -> Arc<[WorkerTarget]> {
+        let targets = self.known.values();
+        targets.map(|known| known.target.clone()).collect()
+    }
+
+    /// The targets that people have ended.
+    pub(super) fn ended(&self) -> Arc<[Uuid]> {
+        self.ended.as_slice().into()
+    }
+}
+
+impl Known {
+    fn missing(mut self, now: Instant, unix: i64) -> Self {
+        if self.ends.is_none() {
+            let compiled = &self.target.compiled;
+            tracing::warn!(
+                event = "target.missing", namespace = %compiled.namespace, target = %compiled.name,
+                "the target's manifest is missing: its events are kept for {} h in case it comes back",
+                ABSENCE.as_secs() / 3600
+            );
+            self.target.absent_since = Some(unix);
+            self.ends = Some(now + ABSENCE);
+        }
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::targets::sample;
+    use parcelhook_crds::compiled::CompiledTarget;
+
+    fn snapshot(targets: impl IntoIterator<Item = CompiledTarget>) -> Snapshot {
+        Snapshot {
+            targets: targets.into_iter().map(Arc::new).collect(),
+            ..Snapshot::default()
+        }
+    }
+
+    /// The one target of a roster.
+    fn only(roster: &Roster) -> WorkerTarget {
+        let targets = roster.targets();
+        assert_eq!(targets.len(), 1);
+        targets[0].clone()
+    }
+
+    #[test]
+    fn a_target_that_is_missing_is_suspended_and_goes_on_when_it_is_back() {
+        let (mut roster, now) = (Roster::default(), clock::now());
+        roster.apply(&snapshot([sample::target()]), now, 1);
+        let before = only(&roster);
+        assert!(!before.is_suspended());
+        roster.apply(&snapshot([]), now, 5);
+        let missing = only(&roster);
+        assert_eq!(
+            (missing.absent_since, missing.is_suspended()),
+            (Some(5), true)
+        );
+        roster.apply(&snapshot([]), now + ABSENCE / 2, 9);
+        assert_eq!(only(&roster).absent_since, Some(5), "since the first time");
+        roster.apply(&snapshot([sample::target()]), now + ABSENCE / 2, 9);
+        let back = only(&roster);
+        assert_eq!(back.absent_since, None);
+        assert!(
+            Arc::ptr_eq(&back.shared, &before.shared),
+            "its health is remembered"
+        );
+        assert_eq!((roster.next_end(), roster.ended().len()), (None, 0));
+    }
+
+    #[test]
+    fn a_target_that_is_missing_for_too_long_ends() {
+        let (mut roster, now) = (Roster::default(), clock::now());
+        roster.apply(&snapshot([sample::target()]), now, 1);
+        roster.apply(&snapshot([]), now, 5);
+        let end = roster.next_end().unwrap();
+        assert!(!roster.expire(end - Duration::from_secs(1)));
+        assert!(roster.expire(end));
+        assert!(roster.targets().is_empty());
+        assert!(!roster.expire(end));
+    }
+
+    #[test]
+    fn a_target_that_its_manifest_deletes_ends_at_once_and_does_not_come_back_by_missing() {
+        let (mut roster, now) = (Roster::default(), clock::now());
+        roster.apply(&snapshot([sample::target()]), now, 1);
+        let deleted = CompiledTarget {
+            deleted: true,
+            ..sample::target()
+        };
+        roster.apply(&snapshot([deleted]), now, 2);
+        assert!(roster.targets().is_empty());
+        assert_eq!(&*roster.ended(), [sample::target().uid]);
+        roster.apply(&snapshot([]), now, 3);
+        assert!(roster.targets().is_empty() && roster.ended().is_empty());
+    }
+}
