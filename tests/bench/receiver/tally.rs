@@ -28,6 +28,20 @@ pub(crate) struct Counts {
     pub(crate) connections: u64,
 }
 
+impl Counts {
+    /// What two receivers have counted together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            events: self.events + other.events,
+            repeated: self.repeated + other.repeated,
+            disordered: self.disordered + other.disordered,
+            garbled: self.garbled + other.garbled,
+            connections: self.connections + other.connections,
+        }
+    }
+}
+
 /// Path, topic and partition, as numbers.
 type LaneKey = (u32, u32, u32);
 

@@ -3,20 +3,21 @@
 //!
 //! Events come at a steady rate that the machine can easily bear. In the run that is compared with, the
 //! same half delivers too, to a receiver of its own, so that the other half's receiver always gets the
-//! same.
+//! same. At the end of every run all targets take everything, and nothing may be lost of what was parked.
 
 use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result};
 use parcelhook_env::network;
+use serde_json::json;
 
 use super::stage::{Stage, group};
 use crate::{
     flow::Flow,
     load::Shape,
-    manifest::{Format, Manifests},
+    manifest::{Format, Manifests, Spec},
     measure::{self, Run, Sample},
-    receiver::{Mood, Receiver},
+    receiver::{Counts, Mood, Receiver},
     report::{Findings, Report, Target},
     rounds::Rounds,
 };
@@ -88,11 +89,21 @@ impl Half {
         })
     }
 
-    async fn delivered(&self) -> Result<u64> {
+    async fn counts(&self) -> Result<Counts> {
         match &self.receiver {
-            Some(receiver) => Ok(receiver.counts().await?.events),
-            None => Ok(0),
+            Some(receiver) => receiver.counts().await,
+            None => Ok(Counts::default()),
         }
+    }
+
+    /// From now on it takes everything.
+    async fn heal(&mut self, shape: Shape) -> Result<()> {
+        if !self.takes {
+            // The port must be free first.
+            self.receiver = None;
+            self.receiver = Some(Receiver::start_at(shape, self.address).await?);
+        }
+        Ok(())
     }
 }
 
@@ -139,10 +150,18 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
     report.add(findings)
 }
 
+/// Backoff ends early enough that no run waits long for what was parked.
+fn spec() -> Spec {
+    Spec {
+        format: Format::Json,
+        retry: Some(json!({ "maxBackoff": "16s" })),
+    }
+}
+
 async fn run(stage: &Stage<'_>, shape: Shape, others: Others) -> Result<Run> {
     let mut flow = Flow::new(stage.kafka, shape, RATE, stage.options.seed).await?;
     let healthy = Receiver::start(shape, Duration::ZERO).await?;
-    let half = Half::start(shape, others).await?;
+    let mut half = Half::start(shape, others).await?;
     let urls = (0..TARGETS).map(|number| {
         let fails = (number / shape.topics) % 2 == 1;
         let address = if fails {
@@ -153,31 +172,35 @@ async fn run(stage: &Stage<'_>, shape: Shape, others: Others) -> Result<Run> {
         format!("http://{address}/{number}")
     });
     let prefix = group();
-    let manifests = Manifests::write(prefix.clone(), urls, flow.topics(), &Format::Json.into())?;
+    let manifests = Manifests::write(prefix.clone(), urls, flow.topics(), &spec())?;
     let settings = stage.settings(&manifests).flag("--prefix", &prefix);
     let worker = settings.start().await?;
     let process = worker.process();
-    let delivered = async || Ok(healthy.counts().await?.events + half.delivered().await?);
+    let delivered = async |half: &Half| {
+        let counts = healthy.counts().await?.and(half.counts().await?);
+        anyhow::Ok(counts.events)
+    };
 
     // Until then whatever hangs has run into its deadline for the first time.
     flow.until(stage.kafka, shape.events / 3).await?;
     healthy.latencies().await?;
-    let begin = Sample::take(process, delivered().await?)?;
+    let begin = Sample::take(process, delivered(&half).await?)?;
     flow.until(stage.kafka, shape.events).await?;
-    let end = Sample::take(process, delivered().await?)?;
+    let end = Sample::take(process, delivered(&half).await?)?;
     let latencies = healthy.latencies().await?;
 
-    let targets = if half.takes { TARGETS } else { TARGETS / 2 };
-    let expected = shape.events * (targets / shape.topics) as u64;
-    let lost = match measure::reach(process, expected, &delivered).await {
+    half.heal(shape).await?;
+    let expected = shape.events * (TARGETS / shape.topics) as u64;
+    let seen = async || delivered(&half).await;
+    let lost = match measure::reach(process, expected, &seen).await {
         Ok(_) => 0,
-        Err(_stuck) => expected.saturating_sub(delivered().await?),
+        Err(_stuck) => expected.saturating_sub(seen().await?),
     };
     let run = Run {
         cost: begin.until(end),
         peak_bytes: worker.usage()?.peak_resident_bytes,
         lost,
-        counts: Some(healthy.counts().await?),
+        counts: Some(healthy.counts().await?.and(half.counts().await?)),
         latencies: Some(latencies),
     };
     drop(worker);
