@@ -2,13 +2,17 @@
 //!
 //! Every value begins with a mark: the numbers of its topic and partition, and its number within
 //! the partition. The receiver reads the marks in whatever body they come, so that loss and order
-//! are checked in the same way for every arm.
+//! are checked in the same way for every arm. Values of a [`Flow`](crate::flow::Flow) have a stamp
+//! behind the mark: when they were made.
 
 use anyhow::{Context as _, Result};
 use parcelhook_env::kafka::{Event, Kafka};
 
 /// What stands before the three numbers of a mark. No format of the worker has it in an envelope.
 pub(crate) const MARK: &[u8] = br#"{"event":""#;
+
+/// What stands between mark and stamp.
+pub(crate) const STAMP: &[u8] = br#"","at":"#;
 
 /// Random letters that values are filled from.
 const LETTERS: usize = 64 * 1024;
@@ -43,8 +47,7 @@ impl Load {
         for _ in 0..shape.topics {
             topics.push(kafka.create_topic("bench", shape.partitions, &[]).await?);
         }
-        let mut random = fastrand::Rng::with_seed(seed);
-        let letters: Vec<u8> = (0..LETTERS).map(|_| random.lowercase() as u8).collect();
+        let mut values = Values::new(shape.event_bytes, seed);
         for (number, topic) in (0u64..).zip(&topics) {
             let stride = shape.topics as u64;
             let events = (0u64..)
@@ -53,8 +56,8 @@ impl Load {
                     let partition = index % shape.partitions as u64;
                     let offset = index / shape.partitions as u64;
                     let mark = format!("{number}/{partition}/{offset}");
-                    let value = value(&mark, shape.event_bytes, &letters, &mut random);
-                    Event::new(value).to(i32::try_from(partition).unwrap_or(i32::MAX))
+                    Event::new(values.value(&mark, None))
+                        .to(i32::try_from(partition).unwrap_or(i32::MAX))
                 });
             let produced = kafka.produce(topic, events).await;
             produced.context("fill the topics")?;
@@ -71,17 +74,45 @@ impl Load {
     }
 }
 
-/// `{"event":"<mark>","text":"…"}`, filled up to `bytes`.
-fn value(mark: &str, bytes: usize, letters: &[u8], random: &mut fastrand::Rng) -> Vec<u8> {
-    const END: &[u8] = br#""}"#;
-    let mut value = Vec::with_capacity(bytes);
-    value.extend_from_slice(MARK);
-    value.extend_from_slice(mark.as_bytes());
-    value.extend_from_slice(br#"","text":""#);
-    let wanted = bytes.saturating_sub(value.len() + END.len());
-    let length = wanted.min(letters.len());
-    let start = random.usize(..=letters.len() - length);
-    value.extend_from_slice(&letters[start..start + length]);
-    value.extend_from_slice(END);
-    value
+/// Makes values, all of one size.
+#[derive(Debug)]
+pub(crate) struct Values {
+    bytes: usize,
+    letters: Vec<u8>,
+    random: fastrand::Rng,
+}
+
+impl Values {
+    /// Values of `bytes` bytes; `seed` decides what fills them.
+    pub(crate) fn new(bytes: usize, seed: u64) -> Self {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let letters = (0..LETTERS).map(|_| random.lowercase() as u8).collect();
+        Self {
+            bytes,
+            letters,
+            random,
+        }
+    }
+
+    /// `{"event":"<mark>","text":"…"}`, filled up; with a stamp `{"event":"<mark>","at":<stamp>,"text":"…"}`.
+    pub(crate) fn value(&mut self, mark: &str, stamp: Option<u64>) -> Vec<u8> {
+        const END: &[u8] = br#""}"#;
+        let mut value = Vec::with_capacity(self.bytes);
+        value.extend_from_slice(MARK);
+        value.extend_from_slice(mark.as_bytes());
+        match stamp {
+            None => value.push(b'"'),
+            Some(stamp) => {
+                value.extend_from_slice(STAMP);
+                value.extend_from_slice(stamp.to_string().as_bytes());
+            }
+        }
+        value.extend_from_slice(br#","text":""#);
+        let wanted = self.bytes.saturating_sub(value.len() + END.len());
+        let length = wanted.min(self.letters.len());
+        let start = self.random.usize(..=self.letters.len() - length);
+        value.extend_from_slice(&self.letters[start..start + length]);
+        value.extend_from_slice(END);
+        value
+    }
 }

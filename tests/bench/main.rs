@@ -6,6 +6,7 @@
 //! is entered by its own first argument. So all arms are compiled in the same way.
 
 mod arm;
+mod flow;
 mod load;
 mod manifest;
 mod measure;
@@ -47,10 +48,10 @@ struct Options {
     /// Scenarios, in this order; all when none is named.
     #[arg(value_enum)]
     scenarios: Vec<Scenario>,
-    /// Rounds of the scenarios that compare arms. Every round runs each arm once; the order is
-    /// reversed from round to round.
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
+    /// Rounds of the scenarios that compare arms, instead of each scenario's own number. Every
+    /// round runs each arm once; the order is reversed from round to round.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    runs: Option<u32>,
     /// Events a run, instead of each scenario's own number.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..))]
     events: Option<u64>,
@@ -63,6 +64,9 @@ struct Options {
     /// The worker's executable, instead of the worker that is compiled into the bench.
     #[arg(long)]
     worker: Option<PathBuf>,
+    /// The executable of an earlier worker, for the scenario that compares with it.
+    #[arg(long)]
+    earlier: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {

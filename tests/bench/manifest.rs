@@ -1,11 +1,11 @@
 //! The worker's directory of targets, as a scenario needs it.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{fs, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use parcelhook_env::directories;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::arm::SIGNING_KEY;
 
@@ -19,6 +19,24 @@ pub(crate) enum Format {
     CloudEvents,
     /// Up to 100 events a request.
     Json,
+}
+
+/// What all targets of a scenario have in common.
+#[derive(Debug, Clone)]
+pub(crate) struct Spec {
+    /// Their body format.
+    pub(crate) format: Format,
+    /// `spec.retry`; otherwise the worker's defaults.
+    pub(crate) retry: Option<Value>,
+}
+
+impl From<Format> for Spec {
+    fn from(format: Format) -> Self {
+        Self {
+            format,
+            retry: None,
+        }
+    }
 }
 
 impl Format {
@@ -42,14 +60,13 @@ pub(crate) struct Manifests {
 }
 
 impl Manifests {
-    /// `targets` targets of worker group `group`, with signatures, each with one of `topics` in turn, whose webhooks are
-    /// `http://receiver/0`, `http://receiver/1`, ….
+    /// Targets of worker group `group`, with signatures: one for each of `urls`, each with one of
+    /// `topics` in turn.
     pub(crate) fn write(
         group: String,
-        targets: usize,
+        urls: impl IntoIterator<Item = String>,
         topics: &[String],
-        format: Format,
-        receiver: SocketAddr,
+        spec: &Spec,
     ) -> Result<Self> {
         let root = directories::fresh("targets")?;
         let manifests = Self {
@@ -65,18 +82,17 @@ impl Manifests {
         }
         let signing_key = format!("whsec_{}", BASE64.encode(SIGNING_KEY));
         write(secret.join(key), &signing_key)?;
-        for (number, topic) in (0..targets).zip(topics.iter().cycle()) {
-            let url = format!("http://{receiver}/{number}");
-            manifests.put(number, topic, format, &url)?;
+        for ((number, url), topic) in urls.into_iter().enumerate().zip(topics.iter().cycle()) {
+            manifests.put(number, topic, spec, &url)?;
         }
         Ok(manifests)
     }
 
     /// Writes the manifest of a target, or replaces it. By rename, so that nobody reads half of it.
-    pub(crate) fn put(&self, number: usize, topic: &str, format: Format, url: &str) -> Result<()> {
+    pub(crate) fn put(&self, number: usize, topic: &str, spec: &Spec, url: &str) -> Result<()> {
         let (secret, key) = SECRET;
         let name = format!("target-{number}");
-        let manifest = json!({
+        let mut manifest = json!({
             "apiVersion": "parcelhook.dev/v1alpha1",
             "kind": "DeliveryTarget",
             "metadata": { "name": name },
@@ -86,9 +102,12 @@ impl Manifests {
                 "startFrom": "Earliest",
                 "endpoint": { "url": url },
                 "signing": { "keySecretRefs": [{ "name": secret, "key": key }] },
-                "format": format.name(),
+                "format": spec.format.name(),
             },
         });
+        if let Some(retry) = &spec.retry {
+            manifest["spec"]["retry"] = retry.clone();
+        }
         // Names that begin with a dot are none of a manifest.
         let written = self.targets.join(format!(".{name}"));
         let place = self.targets.join(format!("{name}.json"));

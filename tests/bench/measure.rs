@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use parcelhook_env::{clock, process::Process};
 use serde::Serialize;
 
-use crate::receiver::Counts;
+use crate::receiver::{Counts, Latencies};
 
 /// Pause between two looks.
 const PAUSE: Duration = Duration::from_millis(5);
@@ -86,6 +86,8 @@ pub(crate) struct Run {
     pub(crate) lost: u64,
     /// What the receiver counted; nothing for an arm that only reads.
     pub(crate) counts: Option<Counts>,
+    /// How long events were under way, where they are stamped.
+    pub(crate) latencies: Option<Latencies>,
 }
 
 /// Follows `process` until it has done `expected` events; `seen` says how many it has done.
@@ -110,10 +112,15 @@ pub(crate) async fn follow(
         peak_bytes: process.usage()?.peak_resident_bytes,
         lost: expected.saturating_sub(done),
         counts: None,
+        latencies: None,
     })
 }
 
-async fn reach(
+/// Waits until `process` has done `wanted` events, and samples it then.
+///
+/// # Errors
+/// When it ends, or when nothing comes any more before.
+pub(crate) async fn reach(
     process: &Process,
     wanted: u64,
     seen: &impl AsyncFn() -> Result<u64>,

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 
-use crate::{arm::Arm, load::Shape, measure::Run, rounds::median};
+use crate::{load::Shape, measure::Run, rounds::median};
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -31,7 +31,7 @@ pub(crate) struct Findings {
 
 #[derive(Debug, Serialize)]
 struct ArmRuns {
-    arm: Arm,
+    arm: &'static str,
     runs: Vec<Run>,
 }
 
@@ -49,6 +49,11 @@ impl Target {
     /// A figure that must not be larger than `at_most`.
     pub(crate) fn at_most(what: impl Into<String>, measured: f64, at_most: f64) -> Self {
         Self::between(what, measured, 0.0, at_most)
+    }
+
+    /// A figure that must not be smaller than `at_least`.
+    pub(crate) fn at_least(what: impl Into<String>, measured: f64, at_least: f64) -> Self {
+        Self::between(what, measured, at_least, f64::INFINITY)
     }
 
     /// A figure that must lie between two bounds.
@@ -84,6 +89,7 @@ impl Target {
         };
         let bounds = match self.bounds {
             Some((0.0, at_most)) => format!(" (at most {at_most:.2})"),
+            Some((at_least, f64::INFINITY)) => format!(" (at least {at_least:.2})"),
             Some((at_least, at_most)) => format!(" ({at_least:.2} to {at_most:.2})"),
             None => String::new(),
         };
@@ -104,7 +110,7 @@ impl Findings {
     }
 
     /// Adds the runs of an arm.
-    pub(crate) fn arm(&mut self, arm: Arm, runs: Vec<Run>) {
+    pub(crate) fn arm(&mut self, arm: &'static str, runs: Vec<Run>) {
         self.arms.push(ArmRuns { arm, runs });
     }
 
@@ -160,7 +166,7 @@ impl ArmRuns {
         };
         format!(
             "{:<13}{:>13.3}{:>11.0}{:>16}{:>16.3}{:>10.1}{:>10}{:>10}{:>12}{:>10}",
-            self.arm.name(),
+            self.arm,
             middle(|run| run.cost.cpu_micros_an_event),
             middle(|run| run.cost.events_a_second),
             a_request,

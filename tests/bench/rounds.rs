@@ -5,22 +5,22 @@
 
 use anyhow::Result;
 
-use crate::{arm::Arm, measure::Run};
+use crate::measure::Run;
 
 /// The runs of each round, in the order of the arms.
 #[derive(Debug)]
-pub(crate) struct Rounds {
-    arms: Vec<Arm>,
+pub(crate) struct Rounds<A> {
+    arms: Vec<A>,
     rounds: Vec<Vec<Run>>,
 }
 
-impl Rounds {
+impl<A: Copy + PartialEq> Rounds<A> {
     /// Runs every arm `rounds` times. An odd `seed` reverses the first round.
     pub(crate) async fn run(
-        arms: &[Arm],
+        arms: &[A],
         rounds: u32,
         seed: u64,
-        run: impl AsyncFn(Arm) -> Result<Run>,
+        run: impl AsyncFn(A) -> Result<Run>,
     ) -> Result<Self> {
         let mut done = Vec::new();
         for round in 0..u64::from(rounds) {
@@ -42,7 +42,7 @@ impl Rounds {
     }
 
     /// The arms with their runs.
-    pub(crate) fn by_arm(&self) -> impl Iterator<Item = (Arm, Vec<Run>)> {
+    pub(crate) fn by_arm(&self) -> impl Iterator<Item = (A, Vec<Run>)> {
         self.arms.iter().enumerate().map(|(index, arm)| {
             let runs = self.rounds.iter().map(|round| round[index]);
             (*arm, runs.collect())
@@ -50,15 +50,21 @@ impl Rounds {
     }
 
     /// How many times as much CPU time an event costs `one` as `other`: the median of the rounds.
-    pub(crate) fn cpu_ratio(&self, one: Arm, other: Arm) -> Option<f64> {
+    pub(crate) fn cpu_ratio(&self, one: A, other: A) -> Option<f64> {
+        self.ratio(one, other, |run| run.cost.cpu_micros_an_event)
+    }
+
+    /// How many times as many events a second come of `one` as of `other`: the median of the rounds.
+    pub(crate) fn speed_ratio(&self, one: A, other: A) -> Option<f64> {
+        self.ratio(one, other, |run| run.cost.events_a_second)
+    }
+
+    /// How many times as large some figure of `one` is as that of `other`: the median of the rounds.
+    pub(crate) fn ratio(&self, one: A, other: A, figure: impl Fn(&Run) -> f64) -> Option<f64> {
         let index = |wanted| self.arms.iter().position(|arm| *arm == wanted);
         let (one, other) = (index(one)?, index(other)?);
-        let cpu = |run: &Run| run.cost.cpu_micros_an_event;
-        median(
-            self.rounds
-                .iter()
-                .map(|round| cpu(&round[one]) / cpu(&round[other])),
-        )
+        let rounds = self.rounds.iter();
+        median(rounds.map(|round| figure(&round[one]) / figure(&round[other])))
     }
 }
 

@@ -34,6 +34,15 @@ pub(crate) enum Arm {
     /// The worker.
     #[value(skip)]
     Worker,
+    /// An earlier worker.
+    #[value(skip)]
+    Earlier,
+    /// The worker while its target refuses connections, so that it parks everything.
+    #[value(skip)]
+    Parking,
+    /// The worker while it delivers what it has parked.
+    #[value(skip)]
+    Draining,
     /// The loop that anyone would write first: receive, post with reqwest, 64 at once.
     Naive,
     /// The same, with Standard Webhooks signatures.
@@ -49,6 +58,9 @@ impl Arm {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Worker => "worker",
+            Self::Earlier => "earlier",
+            Self::Parking => "parking",
+            Self::Draining => "draining",
             Self::Naive => "naive",
             Self::NaiveSigned => "naive-signed",
             Self::Hyper => "hyper",
@@ -83,7 +95,7 @@ pub(crate) struct Task {
 pub(crate) fn run(task: &Task) -> Result<()> {
     match task.arm {
         // Clap does not let it through.
-        Arm::Worker => Ok(()),
+        Arm::Worker | Arm::Earlier | Arm::Parking | Arm::Draining => Ok(()),
         Arm::Naive => naive::run(task, false),
         Arm::NaiveSigned => naive::run(task, true),
         Arm::Hyper => hyper::run(task),
@@ -123,7 +135,7 @@ impl Task {
 
 /// How the worker is started.
 #[derive(Debug, Clone)]
-pub(crate) struct WorkerBinary(PathBuf);
+pub(crate) struct WorkerBinary(pub(crate) PathBuf);
 
 impl WorkerBinary {
     /// The executable at `path`; otherwise this one, which is the worker when its first argument

@@ -5,13 +5,16 @@
 
 use std::{
     io::{self, Write as _},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use anyhow::{Context as _, Result};
 use bytes::{Buf as _, BytesMut};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use parcelhook_worker::clock;
+use serde::Serialize;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -24,6 +27,8 @@ use super::tally::Tally;
 pub(super) const LISTENING: &str = "receiving on ";
 /// The path whose answer are the counts.
 pub(super) const COUNTS: &str = "/counts";
+/// The path whose answer are the latencies since it was last asked for.
+pub(super) const LATENCIES: &str = "/latencies";
 
 /// Room for what a connection has read. A longer body makes its own connection's room larger.
 const ROOM_BYTES: usize = 8 * 1024;
@@ -31,6 +36,38 @@ const ROOM_BYTES: usize = 8 * 1024;
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+const UNAVAILABLE: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+
+/// What it does with every request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Mood {
+    /// Takes and counts it.
+    Well,
+    /// Answers 503.
+    Unavailable,
+    /// Never answers.
+    Silent,
+}
+
+impl Mood {
+    /// As it stands on the command line.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Well => "well",
+            Self::Unavailable => "unavailable",
+            Self::Silent => "silent",
+        }
+    }
+
+    /// What it answers, if it does.
+    fn answer(self) -> Option<&'static [u8]> {
+        match self {
+            Self::Well => Some(OK),
+            Self::Unavailable => Some(UNAVAILABLE),
+            Self::Silent => None,
+        }
+    }
+}
 
 /// How to receive.
 #[derive(Debug, Clone, Copy, Args)]
@@ -39,8 +76,14 @@ pub(crate) struct Settings {
     #[arg(long)]
     event_bytes: usize,
     /// Milliseconds from the end of a request to its answer.
-    #[arg(long)]
+    #[arg(long, default_value_t = 0)]
     delay_ms: u64,
+    /// What it does with requests.
+    #[arg(long, value_enum, default_value_t = Mood::Well)]
+    mood: Mood,
+    /// Where it listens; otherwise on any port.
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
 }
 
 /// Receives until the process is killed.
@@ -56,11 +99,10 @@ pub(crate) fn serve(settings: &Settings) -> Result<()> {
 }
 
 async fn accept(settings: Settings) -> Result<()> {
-    let listener = TcpListener::bind("127.0.0.1:0").await.context("listen")?;
+    let listener = TcpListener::bind(settings.listen).await.context("listen")?;
     let address = listener.local_addr().context("read the port")?;
     writeln!(io::stdout(), "{LISTENING}{address}").context("tell the port")?;
     let tally = Arc::new(Mutex::new(Tally::new(settings.event_bytes)));
-    let delay = Duration::from_millis(settings.delay_ms);
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -68,7 +110,7 @@ async fn accept(settings: Settings) -> Result<()> {
                 // An error is that of one connection, or of too many; both pass.
                 let Ok((stream, _)) = accepted else { continue };
                 lock(&tally).connected();
-                connections.spawn(connection(stream, Arc::clone(&tally), delay));
+                connections.spawn(connection(stream, Arc::clone(&tally), settings));
             }
             Some(_ended) = connections.join_next() => {}
         }
@@ -80,14 +122,14 @@ fn lock(tally: &Mutex<Tally>) -> std::sync::MutexGuard<'_, Tally> {
 }
 
 /// Serves one connection to its end. Its client learns of an error by the end.
-async fn connection(mut stream: TcpStream, tally: Arc<Mutex<Tally>>, delay: Duration) {
-    let _told_by_the_end = answer_all(&mut stream, &tally, delay).await;
+async fn connection(mut stream: TcpStream, tally: Arc<Mutex<Tally>>, settings: Settings) {
+    let _told_by_the_end = answer_all(&mut stream, &tally, settings).await;
 }
 
 async fn answer_all(
     stream: &mut TcpStream,
     tally: &Mutex<Tally>,
-    delay: Duration,
+    settings: Settings,
 ) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let mut input = BytesMut::with_capacity(ROOM_BYTES);
@@ -104,20 +146,33 @@ async fn answer_all(
         let path = &input[head.path.clone()];
         if path == COUNTS.as_bytes() {
             let counts = lock(tally).counts();
-            let body = serde_json::to_string(&counts)?;
-            let length = body.len();
-            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
-            stream.write_all(answer.as_bytes()).await?;
+            tell(stream, &counts).await?;
+        } else if path == LATENCIES.as_bytes() {
+            let latencies = lock(tally).latencies();
+            tell(stream, &latencies).await?;
         } else {
             let body = &input[head.bytes..head.bytes + head.body_bytes];
-            lock(tally).request(path, body);
-            if !delay.is_zero() {
-                tokio::time::sleep(delay).await;
+            if settings.mood == Mood::Well {
+                lock(tally).request(path, body, clock::since_boot);
             }
-            stream.write_all(OK).await?;
+            if settings.delay_ms > 0 {
+                tokio::time::sleep(Duration::from_millis(settings.delay_ms)).await;
+            }
+            let Some(answer) = settings.mood.answer() else {
+                // Until the client hangs up.
+                return stream.read_buf(&mut input).await.map(drop);
+            };
+            stream.write_all(answer).await?;
         }
         input.advance(head.bytes + head.body_bytes);
     }
+}
+
+async fn tell(stream: &mut TcpStream, answer: &impl Serialize) -> io::Result<()> {
+    let body = serde_json::to_string(answer)?;
+    let length = body.len();
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}");
+    stream.write_all(answer.as_bytes()).await
 }
 
 /// Where things are in what was read.

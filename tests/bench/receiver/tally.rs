@@ -3,10 +3,13 @@
 //! Owns one bit an event. An event is known by its mark ([`MARK`]) and by the path that it was sent
 //! to, so the count depends on nothing that an arm says about itself.
 
+use std::time::Duration;
+
 use rustc_hash::FxHashMap;
 use serde::{Deserialize, Serialize};
 
-use crate::load::MARK;
+use super::latencies::{Latencies, Stopwatch};
+use crate::load::{MARK, STAMP};
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +26,20 @@ pub(crate) struct Counts {
     pub(crate) garbled: u64,
     /// Connections that were ever opened, those for counts included.
     pub(crate) connections: u64,
+}
+
+impl Counts {
+    /// What two receivers have counted together.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            requests: self.requests + other.requests,
+            events: self.events + other.events,
+            repeated: self.repeated + other.repeated,
+            disordered: self.disordered + other.disordered,
+            garbled: self.garbled + other.garbled,
+            connections: self.connections + other.connections,
+        }
+    }
 }
 
 /// Path, topic and partition, as numbers.
@@ -43,6 +60,7 @@ pub(crate) struct Tally {
     event_bytes: usize,
     paths: FxHashMap<Vec<u8>, u32>,
     lanes: FxHashMap<LaneKey, Lane>,
+    stopwatch: Stopwatch,
 }
 
 impl Tally {
@@ -53,7 +71,13 @@ impl Tally {
             event_bytes,
             paths: FxHashMap::default(),
             lanes: FxHashMap::default(),
+            stopwatch: Stopwatch::default(),
         }
+    }
+
+    /// How long the stamped events were under way that came since this was last asked.
+    pub(crate) fn latencies(&mut self) -> Latencies {
+        self.stopwatch.take()
     }
 
     /// What was counted up to now.
@@ -66,14 +90,14 @@ impl Tally {
         self.counts.connections += 1;
     }
 
-    /// A request came.
-    pub(crate) fn request(&mut self, path: &[u8], body: &[u8]) {
+    /// A request came. The clock is the one that stamps are from, read only when there are some.
+    pub(crate) fn request(&mut self, path: &[u8], body: &[u8], clock: fn() -> Duration) {
         let path = self.path(path);
         let mut rest = body;
         let mut events = 0;
         while let Some(start) = find(rest, MARK) {
             let value = &rest[start..];
-            let Some([topic, partition, offset]) = numbers(&value[MARK.len()..]) else {
+            let Some(([topic, partition, offset], behind)) = numbers(&value[MARK.len()..]) else {
                 break;
             };
             let Ok(key) = lane_key(path, topic, partition) else {
@@ -84,7 +108,11 @@ impl Tally {
                 break;
             };
             let lane = self.lanes.entry(key).or_default();
-            lane.event(offset, &mut self.counts);
+            if lane.event(offset, &mut self.counts)
+                && let Some(made) = stamp(behind)
+            {
+                self.stopwatch.add(clock().saturating_sub(made));
+            }
             events += 1;
             rest = after;
         }
@@ -105,14 +133,15 @@ impl Tally {
 }
 
 impl Lane {
-    fn event(&mut self, offset: u64, counts: &mut Counts) {
+    /// Whether it came for the first time.
+    fn event(&mut self, offset: u64, counts: &mut Counts) -> bool {
         let (word, bit) = ((offset / 64) as usize, 1 << (offset % 64));
         if word >= self.seen.len() {
             self.seen.resize(word + 1, 0);
         }
         if self.seen[word] & bit != 0 {
             counts.repeated += 1;
-            return;
+            return false;
         }
         self.seen[word] |= bit;
         counts.events += 1;
@@ -121,6 +150,7 @@ impl Lane {
         } else {
             self.next = offset + 1;
         }
+        true
     }
 }
 
@@ -128,16 +158,25 @@ fn lane_key(path: u32, topic: u64, partition: u64) -> Result<LaneKey, std::num::
     Ok((path, topic.try_into()?, partition.try_into()?))
 }
 
-/// Three numbers with slashes between them and a quotation mark after them.
-fn numbers(text: &[u8]) -> Option<[u64; 3]> {
+/// Three numbers with slashes between them and a quotation mark after them, and the text from that on.
+fn numbers(text: &[u8]) -> Option<([u64; 3], &[u8])> {
     let mut numbers = [0; 3];
     let mut rest = text;
     for (number, end) in numbers.iter_mut().zip([b'/', b'/', b'"']) {
         let length = rest.iter().take(20).position(|byte| *byte == end)?;
         *number = std::str::from_utf8(&rest[..length]).ok()?.parse().ok()?;
-        rest = &rest[length + 1..];
+        rest = &rest[length..];
+        rest = rest.strip_prefix(b"/").unwrap_or(rest);
     }
-    Some(numbers)
+    Some((numbers, rest))
+}
+
+/// The stamp at the beginning of `text`, if there is one: microseconds.
+fn stamp(text: &[u8]) -> Option<Duration> {
+    let digits = text.strip_prefix(STAMP)?;
+    let length = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+    let micros = std::str::from_utf8(&digits[..length]).ok()?.parse();
+    Some(Duration::from_micros(micros.ok()?))
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -149,6 +188,10 @@ mod tests {
     use super::*;
 
     const VALUE: usize = 40;
+
+    fn noon() -> Duration {
+        Duration::from_secs(12 * 60 * 60)
+    }
 
     /// A body with a value for each mark.
     fn body(marks: &[&str]) -> Vec<u8> {
@@ -166,7 +209,7 @@ mod tests {
     fn counts(requests: &[&[&str]]) -> Counts {
         let mut tally = Tally::new(VALUE);
         for marks in requests {
-            tally.request(b"/0", &body(marks));
+            tally.request(b"/0", &body(marks), noon);
         }
         tally.counts()
     }
@@ -192,9 +235,23 @@ mod tests {
     #[test]
     fn two_paths_are_two_receivers() {
         let mut tally = Tally::new(VALUE);
-        tally.request(b"/0", &body(&["0/0/0"]));
-        tally.request(b"/1", &body(&["0/0/0"]));
+        tally.request(b"/0", &body(&["0/0/0"]), noon);
+        tally.request(b"/1", &body(&["0/0/0"]), noon);
         assert_eq!((tally.counts().events, tally.counts().repeated), (2, 0));
+    }
+
+    #[test]
+    fn what_is_stamped_is_timed_when_it_comes_first() {
+        let mut tally = Tally::new(VALUE);
+        // A quarter of a second before noon.
+        let stamped = body(&[r#"0/0/0","at":43199750000,"#]);
+        for _ in 0..2 {
+            tally.request(b"/0", &stamped, noon);
+        }
+        tally.request(b"/0", &body(&["0/0/1"]), noon);
+        let latencies = tally.latencies();
+        assert_eq!((latencies.events, latencies.p99_ms), (1, 250.0));
+        assert_eq!(tally.latencies().events, 0);
     }
 
     #[test]
@@ -202,7 +259,7 @@ mod tests {
         let whole = body(&["0/0/0"]);
         for bad in [&b"{}"[..], &body(&["0/x/0"]), &whole[..VALUE]] {
             let mut tally = Tally::new(VALUE);
-            tally.request(b"/", bad);
+            tally.request(b"/", bad, noon);
             let text = String::from_utf8_lossy(bad);
             assert_eq!(
                 (tally.counts().garbled, tally.counts().events),

@@ -114,7 +114,7 @@ async fn changes(
     for version in 1..=CHANGES {
         tokio::time::sleep(PAUSE_AT_MOST.mul_f64(random.f64())).await;
         let path = format!("/{version}");
-        manifests.put(0, topic, FORMAT, &receiver.url(&path))?;
+        manifests.put(0, topic, &FORMAT.into(), &receiver.url(&path))?;
         let replaced = clock::now();
         let live = first_at(&path).await?;
         took.push(live.saturating_duration_since(replaced));

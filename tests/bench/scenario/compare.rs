@@ -31,7 +31,13 @@ pub(super) async fn singles(stage: &Stage<'_>, report: &mut Report) -> Result<()
         let what = format!("CPU an event, worker / {}", other.name());
         findings.target(match other {
             Arm::Naive => Target::at_most(what, ratio, 1.15),
-            Arm::NaiveSigned | Arm::Hyper | Arm::Reading | Arm::Worker => Target::told(what, ratio),
+            Arm::NaiveSigned
+            | Arm::Hyper
+            | Arm::Reading
+            | Arm::Worker
+            | Arm::Earlier
+            | Arm::Parking
+            | Arm::Draining => Target::told(what, ratio),
         });
     }
     report.add(findings)
@@ -60,23 +66,51 @@ pub(super) async fn batches(stage: &Stage<'_>, report: &mut Report) -> Result<()
     report.add(findings)
 }
 
+/// The worker beside an earlier one, in both formats: what was added since must not slow the live path.
+pub(super) async fn earlier(stage: &Stage<'_>, report: &mut Report) -> Result<()> {
+    for (format, events, event_bytes) in [
+        (Format::CloudEvents, 150_000, 1_024),
+        (Format::Json, 1_500_000, 200),
+    ] {
+        let shape = Shape {
+            topics: 1,
+            partitions: 64,
+            events,
+            event_bytes,
+        };
+        let load = stage.load(shape).await?;
+        let about = format!("the live path, {format:?}, signed, beside an earlier worker");
+        let mut findings = Findings::new("earlier", about, load.shape);
+        let arms = [Arm::Worker, Arm::Earlier];
+        let rounds = compare(stage, &load, &arms, format, &mut findings).await?;
+        let cpu = rounds.cpu_ratio(Arm::Worker, Arm::Earlier);
+        let what = "CPU an event, worker / earlier";
+        findings.target(Target::at_most(what, cpu.context("no rounds")?, 1.05));
+        let speed = rounds.speed_ratio(Arm::Worker, Arm::Earlier);
+        let what = "events/s, worker / earlier";
+        findings.target(Target::at_least(what, speed.context("no rounds")?, 0.95));
+        report.add(findings)?;
+    }
+    Ok(())
+}
+
 async fn compare(
     stage: &Stage<'_>,
     load: &Load,
     arms: &[Arm],
     format: Format,
     findings: &mut Findings,
-) -> Result<Rounds> {
+) -> Result<Rounds<Arm>> {
     let setting = Setting {
         targets: 1,
         format,
         delay: Duration::ZERO,
     };
     let run = async |arm| stage.run(arm, load, setting).await;
-    let rounds = Rounds::run(arms, stage.options.runs, stage.options.seed, run).await?;
+    let rounds = Rounds::run(arms, stage.rounds(5), stage.options.seed, run).await?;
     load.delete(stage.kafka).await?;
     for (arm, runs) in rounds.by_arm() {
-        findings.arm(arm, runs);
+        findings.arm(arm.name(), runs);
     }
     Ok(rounds)
 }

@@ -38,7 +38,7 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
         load.delete(stage.kafka).await?;
         let about = format!("a receiver that takes 100 ms, {format:?}, {batch} event(s) a request");
         let mut findings = Findings::new("latency", about, load.shape);
-        findings.arm(Arm::Worker, vec![run]);
+        findings.arm(Arm::Worker.name(), vec![run]);
         let possible = LANES as f64 * batch / DELAY.as_secs_f64();
         let share = run.cost.events_a_second / possible;
         let what = format!("throughput, of {possible:.0} events/s that are possible");

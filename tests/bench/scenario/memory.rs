@@ -61,7 +61,7 @@ async fn peak(
     load.delete(stage.kafka).await?;
     let about = format!("full speed, {targets} target(s), {format:?}, signed");
     let mut findings = Findings::new("memory", about, load.shape);
-    findings.arm(Arm::Worker, vec![run]);
+    findings.arm(Arm::Worker.name(), vec![run]);
     let peak = run.peak_bytes as f64 / MIB;
     findings.target(Target::at_most("peak memory, MiB", peak, at_most));
     report.add(findings)

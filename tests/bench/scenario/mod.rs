@@ -1,10 +1,15 @@
 //! The scenarios: what is delivered by whom, and the figures to reach.
 
+mod backlog;
+mod beside;
 mod change;
 mod compare;
+mod down;
 mod idle;
 mod latency;
 mod memory;
+mod parking;
+mod refused;
 mod stage;
 
 use anyhow::{Context as _, Result};
@@ -30,6 +35,18 @@ pub(crate) enum Scenario {
     Latency,
     /// How soon a changed manifest is live while events flow.
     Change,
+    /// What targets that are DOWN cost the others.
+    Down,
+    /// What parking costs, beside merely reading.
+    Parking,
+    /// How fast parked events are delivered, beside the same events live.
+    Drain,
+    /// What a drain costs another target.
+    Beside,
+    /// Memory with many parked events, and how soon a worker that is started again delivers them.
+    Backlog,
+    /// The live path beside that of an earlier worker, which `--earlier` names.
+    Earlier,
 }
 
 /// Measures what `options` ask for.
@@ -54,6 +71,16 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
                 Scenario::Idle => idle::measure(&stage, &mut report).await,
                 Scenario::Latency => latency::measure(&stage, &mut report).await,
                 Scenario::Change => change::measure(&stage, &mut report).await,
+                Scenario::Down => down::measure(&stage, &mut report).await,
+                Scenario::Parking => parking::parking(&stage, &mut report).await,
+                Scenario::Drain => parking::drain(&stage, &mut report).await,
+                Scenario::Beside => beside::measure(&stage, &mut report).await,
+                Scenario::Backlog => backlog::measure(&stage, &mut report).await,
+                // Among all, only when there is one.
+                Scenario::Earlier if options.scenarios.is_empty() && options.earlier.is_none() => {
+                    Ok(())
+                }
+                Scenario::Earlier => compare::earlier(&stage, &mut report).await,
             }
             .with_context(|| format!("scenario {scenario:?}"))?;
         }

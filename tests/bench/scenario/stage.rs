@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use parcelhook_env::{
     kafka::{Access, Kafka},
     process::Process,
     worker,
 };
+use parcelhook_worker::park::Names;
 
 use crate::{
     Options,
@@ -40,6 +41,7 @@ pub(crate) struct Stage<'a> {
     pub(crate) options: &'a Options,
     bootstrap: String,
     worker: WorkerBinary,
+    earlier: Option<WorkerBinary>,
 }
 
 impl<'a> Stage<'a> {
@@ -51,16 +53,46 @@ impl<'a> Stage<'a> {
             options,
             bootstrap: kafka.bootstrap(Access::Plaintext),
             worker: WorkerBinary::new(options.worker.clone())?,
+            earlier: options.earlier.clone().map(WorkerBinary),
         })
+    }
+
+    /// Rounds to run: `own` unless another number was asked for.
+    pub(crate) fn rounds(&self, own: u32) -> u32 {
+        self.options.runs.unwrap_or(own)
     }
 
     /// Makes topics of this shape, with the number of events that was asked for.
     pub(crate) async fn load(&self, mut shape: Shape) -> Result<Load> {
-        shape.events = match (shape.events, self.options.events) {
-            (0, _) => 0,
-            (own, asked) => asked.unwrap_or(own),
+        shape.events = match shape.events {
+            0 => 0,
+            own => self.events(own),
         };
         Load::produce(self.kafka, shape, self.options.seed).await
+    }
+
+    /// Events of a run: `own` unless another number was asked for.
+    pub(crate) fn events(&self, own: u64) -> u64 {
+        self.options.events.unwrap_or(own)
+    }
+
+    /// The settings of a worker that runs these manifests.
+    pub(crate) fn settings(&self, manifests: &Manifests) -> worker::Settings {
+        self.worker.settings(&self.bootstrap, manifests)
+    }
+
+    /// Removes the topics that workers with this prefix made for themselves.
+    pub(crate) async fn delete_own_topics(&self, prefix: &str) -> Result<()> {
+        let names = Names::new(prefix);
+        for topic in [
+            names.retry(),
+            names.lanes(),
+            names.reports(),
+            names.dead_letter(),
+        ] {
+            self.kafka.delete_topic(&topic).await?;
+        }
+        Ok(())
     }
 
     /// A worker that has never run before, and its targets.
@@ -70,11 +102,9 @@ impl<'a> Stage<'a> {
         setting: Setting,
         receiver: SocketAddr,
     ) -> Result<(worker::Settings, Manifests)> {
-        let Setting {
-            targets, format, ..
-        } = setting;
-        let manifests = Manifests::write(group(), targets, &load.topics, format, receiver)?;
-        Ok((self.worker.settings(&self.bootstrap, &manifests), manifests))
+        let urls = (0..setting.targets).map(|number| format!("http://{receiver}/{number}"));
+        let manifests = Manifests::write(group(), urls, &load.topics, &setting.format.into())?;
+        Ok((self.settings(&manifests), manifests))
     }
 
     /// Runs `arm` over all events of `load`, from its start.
@@ -85,6 +115,12 @@ impl<'a> Stage<'a> {
                 let (worker, _) = self.worker(load, setting, receiver.address())?;
                 worker.launch()?
             }
+            Arm::Earlier => {
+                let earlier = self.earlier.as_ref().context("no earlier worker")?;
+                let (_, manifests) = self.worker(load, setting, receiver.address())?;
+                earlier.settings(&self.bootstrap, &manifests).launch()?
+            }
+            Arm::Parking | Arm::Draining => bail!("{} has a stage of its own", arm.name()),
             Arm::Naive | Arm::NaiveSigned | Arm::Hyper | Arm::Reading => {
                 let topic = load.topics.first().context("no topic")?;
                 let address = receiver.address();
@@ -126,7 +162,7 @@ fn read(process: &Process) -> Result<u64> {
 }
 
 /// A consumer group that has never read.
-fn group() -> String {
+pub(super) fn group() -> String {
     static GIVEN: AtomicU32 = AtomicU32::new(0);
     format!("bench-{}", GIVEN.fetch_add(1, Ordering::Relaxed))
 }

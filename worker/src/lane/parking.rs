@@ -321,7 +321,8 @@ fn next_work(
     }
     let sight = Sight {
         waiting: partition.waiting(lane),
-        hold_is_full: partition.holds_more_than(lane, HOLD_BYTES),
+        // The queue is walked, so only when it matters.
+        hold_is_full: lane.machine.holds() && partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
         room_most: lane.away.as_ref()?.room + room_left,
         position: partition.position(),

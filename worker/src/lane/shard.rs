@@ -81,7 +81,7 @@ impl<P> Shard<P> {
             ended: FxHashSet::default(),
             partitions: FxHashMap::default(),
             out: VecDeque::new(),
-            unacked: Unacked::default(),
+            unacked: Unacked::new(surroundings.shards),
             drained: Drained::new(surroundings.drain_bytes()),
             due: Due::default(),
             restless: VecDeque::new(),

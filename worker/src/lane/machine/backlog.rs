@@ -299,7 +299,7 @@ impl<E: Event> Backlog<E> {
     }
 
     /// Whether new events wait instead of being parked, because the lane is about to be live.
-    fn holds(&self, insured: bool) -> bool {
+    pub(super) fn holds(&self, insured: bool) -> bool {
         match &self.phase {
             Phase::Draining(drain) => {
                 !insured

@@ -325,6 +325,13 @@ impl<E: Event> Machine<E> {
         Box::new(Backlog::opened(incarnation, reason, opening))
     }
 
+    /// Whether new events wait instead of being parked, because the lane is about to be live. Only then
+    /// does it matter how many wait.
+    pub fn holds(&self) -> bool {
+        let insured = self.live.is_attempting();
+        self.backlog().is_some_and(|backlog| backlog.holds(insured))
+    }
+
     /// What there is to do now. Ask until there is nothing; [`Work::Attempt`] may be left for later.
     pub fn work(&self, now: Instant, sight: Sight) -> Option<Work> {
         let backlog = self.backlog.as_ref()?;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 /// What a record costs beside its bytes: librdkafka's structures for it and for some twenty headers,
 /// each an allocation of its own.
-pub(super) const RECORD_OVERHEAD_BYTES: usize = 2 * 1024;
+pub const RECORD_OVERHEAD_BYTES: usize = 2 * 1024;
 
 /// What a record weighs.
 #[derive(Clone, Copy, Debug)]

@@ -34,6 +34,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::topics::Names;
 use super::{Order, Produced, Refused, Ticket};
 use crate::clock;
+pub use book::RECORD_OVERHEAD_BYTES;
 use book::{Book, Load};
 use client::Client;
 pub use client::{OWNED, QUEUE_BYTES};
