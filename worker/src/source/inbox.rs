@@ -188,6 +188,12 @@ impl Progress {
         self.claims.standing(frontier)
     }
 
+    /// The epoch that commits carry.
+    #[cfg(test)]
+    pub(crate) fn claimed(&self) -> Option<Epoch> {
+        self.standing().map(|standing| standing.epoch)
+    }
+
     /// Whether the shard waits for a commit at this offset or below; it waits no more then.
     pub(super) fn arrived(&self, committed: i64) -> bool {
         self.claims.arrived(committed)

@@ -155,7 +155,7 @@ impl Bench {
     fn assign_from(&mut self, slot: u32, start: i64, lane_starts: Vec<(Uuid, i64)>) {
         let progress = Arc::new(Progress::detached(start));
         self.progress.insert(slot, Arc::clone(&progress));
-        self.epochs.insert(slot, self.newest_epoch(slot));
+        let epoch = *self.epochs.entry(slot).or_default();
         let partition = PartitionId {
             topic: "orders".into(),
             partition: slot as i32,
@@ -164,7 +164,7 @@ impl Bench {
             slot,
             partition,
             topic_id: None,
-            epoch: None,
+            epoch,
             cfg: None,
             start,
             started_by: StartedBy::StartFrom,
@@ -206,27 +206,21 @@ impl Bench {
         }
     }
 
-    fn newest_epoch(&self, slot: u32) -> Option<Epoch> {
-        let terminators = self.topics.terminators.keys();
-        let mine = terminators.filter(|key| key.scope.partition == slot as i32);
-        mine.map(|key| key.scope.epoch).max()
+    fn is_owned(&self, slot: u32) -> bool {
+        let partition = self.shard.partitions.get(&slot);
+        partition.is_none_or(|partition| partition.own.is_some())
     }
 
-    /// Commits the epoch that a take-over waits for. Returns whether one did.
+    /// Commits the epoch under which the partition is claimed. Returns whether a take-over waited for it.
     fn commit_epoch(&mut self, slot: u32) -> bool {
-        let is_owned = |shard: &Shard<Uuid>| {
-            let partition = shard.partitions.get(&slot);
-            partition.is_none_or(|partition| partition.own.is_some())
-        };
-        let newest = self.newest_epoch(slot);
-        if newest <= self.epochs[&slot] || is_owned(&self.shard) {
+        let claimed = self.progress[&slot].claimed();
+        let Some(epoch) = claimed.filter(|_| claimed != self.epochs[&slot]) else {
             return false;
-        }
-        self.epochs.insert(slot, newest);
-        if let Some(epoch) = newest {
-            self.shard.committed(slot, epoch, self.now);
-        }
-        is_owned(&self.shard)
+        };
+        let was_owned = self.is_owned(slot);
+        self.epochs.insert(slot, claimed);
+        self.shard.committed(slot, epoch, self.now);
+        !was_owned && self.is_owned(slot)
     }
 
     /// Commits every frontier that a new lane waits for. Returns whether there was any.
@@ -249,6 +243,10 @@ impl Bench {
 
     /// The worker dies without a word; another takes the partition over, from the committed offset.
     fn die_and_take_over(&mut self, slot: u32, committed: i64) {
+        if self.is_owned(slot) {
+            // What was committed carried the owner's epoch, acknowledged or not.
+            self.epochs.insert(slot, self.progress[&slot].claimed());
+        }
         self.shard = Shard::new(surroundings());
         self.in_flight.clear();
         self.topics.forget_readers();
