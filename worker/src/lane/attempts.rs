@@ -180,7 +180,7 @@ impl<P> Shard<P> {
         }
         if !was_live {
             target.drained(sent.events);
-            let waiting: Vec<LaneKey> = target.recovering.delivered().collect();
+            let waiting = target.recovering.delivered();
             waiting.into_iter().for_each(|lane| self.stir(lane));
         }
         if had_failed {

@@ -40,7 +40,9 @@ impl Drained {
         admits
     }
 
-    /// A lane that had `from` bytes has `to`. Returns the lanes that may ask again.
+    /// A lane that had `from` bytes has `to`. Returns the lanes that may ask again: nobody names them
+    /// a second time.
+    #[must_use]
     pub(super) fn changed(&mut self, from: usize, to: usize) -> Vec<LaneKey> {
         self.used = self.used.saturating_sub(from) + to;
         let free = (self.left() / ROOM_FIRST).min(self.waiting.len());
@@ -64,7 +66,7 @@ mod tests {
     fn lanes_share_the_bytes_and_wait_in_their_order() {
         let mut drained = Drained::new(2 * ROOM_FIRST);
         assert!(drained.admits(lane(1)));
-        drained.changed(0, 2 * ROOM_FIRST);
+        assert!(drained.changed(0, 2 * ROOM_FIRST).is_empty());
         assert!(!drained.admits(lane(2)) && !drained.admits(lane(3)) && !drained.admits(lane(2)));
         assert_eq!(drained.changed(2 * ROOM_FIRST, ROOM_FIRST), [lane(2)]);
         assert_eq!(drained.changed(ROOM_FIRST, 0), [lane(3)]);
@@ -75,7 +77,7 @@ mod tests {
     fn what_one_transaction_needs_is_never_refused_for_good() {
         let mut drained = Drained::new(0);
         assert!(drained.admits(lane(1)));
-        drained.changed(0, 10 * ROOM_FIRST);
+        assert!(drained.changed(0, 10 * ROOM_FIRST).is_empty());
         assert!(!drained.admits(lane(2)));
         assert_eq!(drained.changed(10 * ROOM_FIRST, 0), [lane(2)]);
     }

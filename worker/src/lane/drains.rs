@@ -42,7 +42,6 @@ impl<P> Shard<P> {
             return false;
         };
         target.recovering.began();
-        self.drained.changed(0, room);
         away.drain = Some(drain);
         away.room = room;
         self.out.push_back(Out::Scan(Scan::Begin {
@@ -51,6 +50,7 @@ impl<P> Shard<P> {
             from,
             room,
         }));
+        self.share(0, room);
         true
     }
 
@@ -71,12 +71,12 @@ impl<P> Shard<P> {
         let most = away.room + left;
         let more = lane.machine.more(most);
         let room = lane.machine.backlog().map_or(0, |it| it.room(most));
-        self.drained.changed(away.room, room);
-        away.room = room;
+        let had = std::mem::replace(&mut away.room, room);
         if let Some((drain, room)) = more {
             let key = drain_key(shard, key, drain);
             self.out.push_back(Out::Scan(Scan::More { key, room }));
         }
+        self.share(had, room);
     }
 
     /// Tells the reader when a lane has stopped reading.
@@ -102,13 +102,27 @@ impl<P> Shard<P> {
 
     /// A lane of the target reads no more, and holds nothing of its `room`: others may.
     pub(super) fn drain_is_over(&mut self, uid: uuid::Uuid, room: usize) {
-        let mut waiting = self.drained.changed(room, 0);
         if let Some(target) = self.targets.get_mut(&uid) {
-            waiting.extend(target.recovering.ended());
+            let waiting = target.recovering.ended();
+            waiting.into_iter().for_each(|lane| self.stir(lane));
         }
-        for lane in waiting {
+        self.share(room, 0);
+    }
+
+    /// A lane that could hold `from` bytes of what is read back can hold `to`.
+    fn share(&mut self, from: usize, to: usize) {
+        for lane in self.drained.changed(from, to) {
             self.stir(lane);
         }
+    }
+
+    /// Asks those again that wait to drain, as far as there is room. A lane that was asked and had other
+    /// things to do has not passed its place on.
+    pub(super) fn ask_waiting(&mut self) {
+        let targets = self.targets.values_mut();
+        let waiting: Vec<LaneKey> = targets.flat_map(|it| it.recovering.next()).collect();
+        waiting.into_iter().for_each(|lane| self.stir(lane));
+        self.share(0, 0);
     }
 
     /// The reader sent something.

@@ -47,13 +47,15 @@ impl Recovering {
     }
 
     /// A lane drains no more. Returns the lanes that may ask again.
-    pub fn ended(&mut self) -> impl Iterator<Item = LaneKey> {
+    #[must_use]
+    pub fn ended(&mut self) -> Vec<LaneKey> {
         self.draining = self.draining.saturating_sub(1);
         self.next()
     }
 
     /// A drained transaction was delivered. Returns the lanes that may ask again.
-    pub fn delivered(&mut self) -> impl Iterator<Item = LaneKey> {
+    #[must_use]
+    pub fn delivered(&mut self) -> Vec<LaneKey> {
         self.allowance = (self.allowance * 2).min(MOST);
         self.next()
     }
@@ -63,10 +65,12 @@ impl Recovering {
         self.allowance = PROBES;
     }
 
-    fn next(&mut self) -> impl Iterator<Item = LaneKey> {
+    /// The lanes that may ask again.
+    #[must_use]
+    pub fn next(&mut self) -> Vec<LaneKey> {
         let free = self.allowance.saturating_sub(self.draining) as usize;
         let free = free.min(self.waiting.len());
-        self.waiting.drain(..free).collect::<Vec<_>>().into_iter()
+        self.waiting.drain(..free).collect()
     }
 }
 
@@ -92,10 +96,10 @@ mod tests {
         for id in 2..9 {
             assert!(!recovering.admits(lane(id)));
         }
-        let woken: Vec<_> = recovering.delivered().collect();
+        let woken = recovering.delivered();
         assert_eq!(woken, [lane(2), lane(3)]);
         woken.iter().for_each(|_| recovering.began());
-        assert_eq!(recovering.delivered().count(), 4);
+        assert_eq!(recovering.delivered().len(), 4);
         recovering.failed();
         assert!(!recovering.admits(lane(9)));
     }
@@ -106,7 +110,7 @@ mod tests {
         recovering.began();
         recovering.began();
         assert!(!recovering.admits(lane(1)) && !recovering.admits(lane(1)));
-        assert_eq!(recovering.ended().collect::<Vec<_>>(), [lane(1)]);
-        assert_eq!(recovering.ended().count(), 0);
+        assert_eq!(recovering.ended(), [lane(1)]);
+        assert!(recovering.ended().is_empty());
     }
 }

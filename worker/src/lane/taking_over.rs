@@ -176,6 +176,7 @@ impl<P> Shard<P> {
         }
         self.next_upkeep = (!self.partitions.is_empty()).then(|| now + UPKEEP_INTERVAL);
         self.targets.values().for_each(|target| target.look(now));
+        self.ask_waiting();
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {
             self.advance(slot, now, |take_over| take_over.wake(now));

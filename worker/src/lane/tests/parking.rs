@@ -245,3 +245,34 @@ fn an_event_that_the_topic_does_not_take_goes_alone_and_then_by_its_place() {
         "{orders:?}"
     );
 }
+
+/// One lane that drains well leaves room for several at once; none of those that wait is forgotten.
+#[test]
+fn lanes_that_wait_for_room_all_get_their_turn() {
+    let mut bench = Bench::new([]);
+    bench.shard = Shard::new(Surroundings {
+        // A quarter of a mebibyte for what is read back: four lanes at first, or one that drains well.
+        budget_bytes: 1 << 19,
+        ..surroundings()
+    });
+    bench.apply((1..=20).map(target));
+    bench.assign(0, vec![]);
+    bench.read(0, 0..18);
+    bench.end(bench.attempt_of(1), unavailable());
+    bench.wait(3);
+    for _ in 0..4 {
+        bench.end(bench.attempt_of(1), delivered());
+    }
+    for number in 2..=20 {
+        bench.end(bench.attempt_of(number), unavailable());
+    }
+    bench.wait(3);
+    assert_eq!(bench.in_flight.len(), 1, "one has all the room");
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    for number in 1..=20 {
+        let expected: Vec<i64> = (0..18).collect();
+        assert_eq!(bench.delivered(number, 0), expected, "target {number}");
+    }
+}
