@@ -11,7 +11,7 @@ use parcelhook_crds::lane::{
     Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason, Wants,
 };
 
-use super::drain::{Again, Drain, Drainable, DrainedRun};
+use super::drain::{Again, Drain, Drainable, DrainedRun, ROOM_FIRST};
 use super::parks::Parks;
 use super::row::{Lacks, RowWrites};
 use super::weak::{Weakness, weakened};
@@ -504,9 +504,8 @@ impl<E: Event> Backlog<E> {
         self.drains += 1;
         let from = self.resume_offset;
         let drain = Drain::new(self.drains, self.delivered_through, from);
-        let room = drain.granted();
         self.phase = Phase::Draining(drain);
-        (self.drains, from, room)
+        (self.drains, from, ROOM_FIRST)
     }
 
     pub(super) fn drained(&mut self, number: u32, runs: Vec<DrainedRun<E>>, scanned_to: i64) {

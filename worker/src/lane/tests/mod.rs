@@ -176,7 +176,10 @@ impl Bench {
     }
 
     fn read(&mut self, slot: u32, offsets: impl IntoIterator<Item = i64>) {
-        let records: Vec<_> = offsets.into_iter().map(record).collect();
+        self.take(slot, offsets.into_iter().map(record).collect());
+    }
+
+    fn take(&mut self, slot: u32, records: Vec<Record>) {
         self.progress[&slot].charge(records.iter().map(Record::cost).sum());
         self.shard.records(vec![(slot, records)], self.now);
         self.settle();
@@ -341,8 +344,11 @@ fn unix_millis(now: Instant) -> i64 {
 }
 
 fn record(offset: i64) -> Record {
+    record_of(offset, &offset.to_string())
+}
+
+fn record_of(offset: i64, value: &str) -> Record {
     let key = format!("key-{}", offset % 3);
-    let value = offset.to_string();
     Record::new(
         offset,
         Timestamp::Missing,

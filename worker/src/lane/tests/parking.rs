@@ -276,3 +276,20 @@ fn lanes_that_wait_for_room_all_get_their_turn() {
         assert_eq!(bench.delivered(number, 0), expected, "target {number}");
     }
 }
+
+/// A parked record may be many times larger than what a lane reads at first.
+#[test]
+fn events_larger_than_the_room_of_a_drain_come_back_one_after_the_other() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    let value = format!("\"{}\"", "x".repeat(300 << 10));
+    bench.take(0, (0..12).map(|offset| record_of(offset, &value)).collect());
+    bench.end(0, unavailable());
+    bench.wait(3);
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    let expected: Vec<i64> = (0..12).collect();
+    assert_eq!(bench.delivered(1, 0), expected);
+    assert!(bench.topics.rows.is_empty(), "the lane is live again");
+}
