@@ -31,6 +31,8 @@ const HOLD_BYTES: usize = 1 << 20;
 impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        // A change of its target may have stopped the reading.
+        self.follow_drain(key);
         self.mind_age(key, now);
         self.heed_stop(key, now);
         let ages = self.ages(key, now);

@@ -275,9 +275,9 @@ impl Bench {
         self.settle();
     }
 
-    /// The consumer thread stops reading the partition, because it holds too much.
-    fn pause(&mut self, slot: u32) {
-        self.progress[&slot].set_paused(true);
+    /// The consumer thread stops reading the partition, because it holds too much, or goes on.
+    fn pause(&mut self, slot: u32, paused: bool) {
+        self.progress[&slot].set_paused(paused);
     }
 
     /// Whether a successor would find the event in the retry topic.

@@ -192,7 +192,7 @@ fn a_target_that_hangs_is_overtaken_by_nobody_and_its_events_leave_memory() {
     bench.end(bench.attempt_of(2), delivered());
     bench.read(0, [1, 2]);
     bench.end(bench.attempt_of(2), delivered());
-    bench.pause(0);
+    bench.pause(0, true);
     for _ in 0..4 {
         bench.wait(1);
     }
