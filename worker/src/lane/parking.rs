@@ -33,6 +33,7 @@ impl<P> Shard<P> {
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
         // A change of its target may have stopped the reading.
         self.follow_drain(key);
+        self.settle(key, (self.surroundings.unix_millis)(now));
         self.mind_age(key, now);
         self.heed_stop(key, now);
         let ages = self.ages(key, now);
@@ -217,8 +218,8 @@ impl<P> Shard<P> {
         self.stir(key);
     }
 
-    /// Events that are parked for good leave the queue.
-    fn settle(&mut self, key: LaneKey, unix: i64) {
+    /// Events that are parked for good, or need not be parked, leave the queue.
+    pub(super) fn settle(&mut self, key: LaneKey, unix: i64) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -333,7 +334,8 @@ fn next_work(
     lane.machine.work(now, sight)
 }
 
-/// Events that are parked for good leave the queue. Returns whose and how many.
+/// Events that are parked for good, or were delivered, leave the queue. Returns whose and how many of
+/// them are parked.
 fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::Uuid, u32)> {
     let terminated = partition.own.is_some_and(|own| own.is_terminated());
     let lane = partition.lane_mut(key)?;
@@ -341,6 +343,13 @@ fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::U
     let events = lane.machine.settle(terminated, unix);
     if events > 0 {
         partition.done(key.index, events);
+    }
+    let lane = partition.lane(key)?;
+    if let Some(through) = lane.machine.passed_by() {
+        let passed = partition.records(lane);
+        let passed = passed.take_while(|record| record.offset <= through);
+        let passed = u32::try_from(passed.count()).unwrap_or(u32::MAX);
+        partition.done(key.index, passed);
     }
     (events > 0).then_some((uid, events))
 }

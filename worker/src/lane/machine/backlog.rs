@@ -498,6 +498,11 @@ impl<E: Event> Backlog<E> {
         events
     }
 
+    /// The queue's events up to this offset were delivered, and no copy of any is on its way.
+    pub(super) fn passed_by(&self) -> Option<i64> {
+        self.parks.is_empty().then_some(self.delivered_through)
+    }
+
     // Draining.
 
     pub(super) fn begin_drain(&mut self) -> (u32, i64, usize) {

@@ -393,6 +393,13 @@ impl<E: Event> Machine<E> {
             .map_or(0, |backlog| backlog.settle(terminated, unix))
     }
 
+    /// The queue's events up to this offset need no copy: they were delivered, by the attempt that was in
+    /// flight when the lane left live or by a predecessor's. Left in the queue they would be sent again
+    /// when the lane is live. None while copies are on their way.
+    pub fn passed_by(&self) -> Option<i64> {
+        self.backlog.as_ref()?.passed_by()
+    }
+
     /// Begins to read the bucket. Returns the drain's number, the offset to read from, and the bytes
     /// that may come.
     pub fn begin_drain(&mut self) -> Option<(u32, i64, usize)> {

@@ -1,7 +1,10 @@
 //! What happens to a failing target's events: one promise a test.
 
+use std::collections::VecDeque;
+
 use super::*;
-use crate::park::Refused;
+use crate::park::bucket::bucket;
+use crate::park::{Order, Refused, Ticket};
 
 fn parked(bench: &Bench) -> Vec<i64> {
     let runs = bench.topics.buckets.values().flatten();
@@ -292,4 +295,44 @@ fn events_larger_than_the_room_of_a_drain_come_back_one_after_the_other() {
     let expected: Vec<i64> = (0..12).collect();
     assert_eq!(bench.delivered(1, 0), expected);
     assert!(bench.topics.rows.is_empty(), "the lane is live again");
+}
+
+/// Its copy was never made, because another lane's runs filled the bucket.
+#[test]
+fn what_was_delivered_after_its_lane_had_left_is_not_sent_again() {
+    let crowded = bucket(Uuid::from_u128(1), topics::BUCKETS);
+    let in_the_same = |number: &u128| bucket(Uuid::from_u128(*number), topics::BUCKETS) == crowded;
+    let slow = (2..).find(in_the_same).expect("numbers are many");
+    let mut bench = Bench::new([target(1), target(slow)]);
+    bench.assign(0, vec![]);
+    bench.writes = false;
+    let value = format!("\"{}\"", "x".repeat(1 << 20));
+    bench.take(0, (0..3).map(|offset| record_of(offset, &value)).collect());
+    bench.end(bench.attempt_of(1), unavailable());
+    // All is written but the runs that fill the bucket.
+    bench.pause(0, true);
+    let mut runs = VecDeque::new();
+    for _ in 0..20 {
+        bench.wait(1);
+        let is_run = |(_, order): &(Ticket, Order)| matches!(order, Order::Park(_));
+        while let Some(run) = bench.topics.orders.iter().position(is_run) {
+            runs.extend(bench.topics.orders.remove(run));
+        }
+        bench.topics.write_next(&mut bench.shard, bench.now);
+    }
+    assert!(
+        !runs.is_empty() && bench.topics.rows.len() == 2,
+        "both have left live"
+    );
+    bench.end(bench.attempt_of(slow), delivered());
+    bench.pause(0, false);
+    bench.writes = true;
+    bench.settle();
+    bench.topics.orders.extend(runs);
+    bench.settle();
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.delivered(slow, 0), [0, 1, 2]);
+    assert_eq!(bench.delivered(1, 0), [0, 1, 2]);
 }
