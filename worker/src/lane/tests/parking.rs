@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use parcelhook_crds::spec::source::KeyMatch;
+
 use super::*;
 use crate::park::bucket::bucket;
 use crate::park::{Order, Refused, Ticket};
@@ -303,11 +305,17 @@ fn what_was_delivered_after_its_lane_had_left_is_not_sent_again() {
     let crowded = bucket(Uuid::from_u128(1), topics::BUCKETS);
     let in_the_same = |number: &u128| bucket(Uuid::from_u128(*number), topics::BUCKETS) == crowded;
     let slow = (2..).find(in_the_same).expect("numbers are many");
-    let mut bench = Bench::new([target(1), target(slow)]);
+    let keys = vec![KeyMatch::Exact("key-1".to_owned())];
+    let headers = Vec::new();
+    let some = CompiledTarget {
+        sources: vec![source(Some(Filter { headers, keys }))],
+        ..target(slow)
+    };
+    let mut bench = Bench::new([target(1), some]);
     bench.assign(0, vec![]);
     bench.writes = false;
-    let value = format!("\"{}\"", "x".repeat(1 << 20));
-    bench.take(0, (0..3).map(|offset| record_of(offset, &value)).collect());
+    let value = format!("\"{}\"", "x".repeat(300 << 10));
+    bench.take(0, (0..6).map(|offset| record_of(offset, &value)).collect());
     bench.end(bench.attempt_of(1), unavailable());
     // All is written but the runs that fill the bucket.
     bench.pause(0, true);
@@ -333,6 +341,6 @@ fn what_was_delivered_after_its_lane_had_left_is_not_sent_again() {
     while !bench.in_flight.is_empty() {
         bench.end(0, delivered());
     }
-    assert_eq!(bench.delivered(slow, 0), [0, 1, 2]);
-    assert_eq!(bench.delivered(1, 0), [0, 1, 2]);
+    assert_eq!(bench.delivered(slow, 0), [1, 4]);
+    assert_eq!(bench.delivered(1, 0), [0, 1, 2, 3, 4, 5]);
 }
