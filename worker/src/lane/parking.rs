@@ -45,8 +45,8 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let left = self.drained.left();
-            let Some(work) = next_work(partition, key, &mut self.unacked, (left, now, ages)) else {
+            let room = self.drained.most(partition.room(key));
+            let Some(work) = next_work(partition, key, &mut self.unacked, (room, now, ages)) else {
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -315,7 +315,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
-    (room_left, now, ages): (usize, Instant, Ages),
+    (room_most, now, ages): (usize, Instant, Ages),
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
     let bucket = lane.away.as_ref()?.address.bucket;
@@ -327,7 +327,7 @@ fn next_work(
         // The queue is walked, so only when it matters.
         hold_is_full: lane.machine.holds() && partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
-        room_most: lane.away.as_ref()?.room + room_left,
+        room_most,
         position: partition.position(),
         ages,
     };

@@ -203,10 +203,10 @@ impl<E: Event> Backlog<E> {
         }
     }
 
-    /// Bytes of parked events that the lane may hold, when all lanes together leave it `most`.
-    pub fn room(&self, most: usize) -> usize {
+    /// Bytes of parked events that the lane holds, or may when all lanes together leave it `most`.
+    pub fn claim(&self, most: usize) -> usize {
         match &self.phase {
-            Phase::Draining(drain) => drain.room(most),
+            Phase::Draining(drain) => drain.claim(most),
             Phase::Parking | Phase::CuttingOver { .. } => 0,
         }
     }

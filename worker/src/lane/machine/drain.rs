@@ -15,7 +15,7 @@ use super::weak::{Weakness, weakened};
 
 /// Bytes that the reader may send for the first attempt after a failure. Most lanes that are probed
 /// stay DOWN, and what was read for them is thrown away.
-pub const ROOM_FIRST: usize = 64 * 1024;
+pub const ROOM_FIRST: usize = 16 * 1024;
 
 /// Bytes of a lane that drains well: two transactions of the default size.
 pub(super) const ROOM_MOST: usize = 2 * 1024 * 1024;
@@ -197,12 +197,23 @@ impl<E: Event> Drain<E> {
         self.room.min(most).max(self.needed)
     }
 
+    /// Bytes that are on their way or in the buffer.
+    fn held(&self) -> i64 {
+        self.granted.saturating_add(as_i64(self.buffered))
+    }
+
+    /// Bytes that the lane counts for: its room, or what it holds beyond that.
+    pub(super) fn claim(&self, most: usize) -> usize {
+        let held = usize::try_from(self.held()).unwrap_or(0);
+        self.room(most).max(held)
+    }
+
     /// Bytes that the reader may send on top of what is left, once that is worth a fetch: when more than
     /// half of the room is free, or when nothing can be sent before more comes.
     pub(super) fn wanted(&self, most: usize) -> Option<usize> {
         let room = self.room(most);
-        let held = self.granted.saturating_add(as_i64(self.buffered));
-        let wanted = usize::try_from(as_i64(room).saturating_sub(held)).unwrap_or(0);
+        let wanted = as_i64(room).saturating_sub(self.held());
+        let wanted = usize::try_from(wanted).unwrap_or(0);
         let stands = self.buffered == 0 || self.needed > self.buffered;
         let is_worth_it = wanted > room / 2 || (self.granted <= 0 && stands && wanted > 0);
         is_worth_it.then_some(wanted)
