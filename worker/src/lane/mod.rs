@@ -24,6 +24,7 @@ mod gate;
 mod line;
 pub mod machine;
 mod matching;
+mod orders;
 pub mod outlet;
 mod own;
 pub mod pace;
