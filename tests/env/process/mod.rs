@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::{directories, eventually};
 
@@ -215,6 +215,33 @@ impl Process {
     /// When it has ended already.
     pub fn resume(&self) -> Result<()> {
         self.signal(Signal::CONT)
+    }
+
+    /// Lets it have no more files and sockets than it has open now.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn freeze_files(&self) -> Result<()> {
+        let open = format!("/proc/{}/fd", self.pid);
+        let open = std::fs::read_dir(&open).with_context(|| format!("list {open}"))?;
+        self.limit_files(Some(open.count() as u64))
+    }
+
+    /// Lets it have as many files and sockets as this process.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn thaw_files(&self) -> Result<()> {
+        self.limit_files(rustix::process::getrlimit(Resource::Nofile).current)
+    }
+
+    fn limit_files(&self, current: Option<u64>) -> Result<()> {
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current, maximum };
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        prlimit(pid, Resource::Nofile, limit)
+            .with_context(|| format!("limit the files of {}", self.name))?;
+        Ok(())
     }
 
     /// How it ended, or `None` while it runs.

@@ -2,7 +2,7 @@
 //!
 //! Owns nothing: what a commit passes and a lane has not got becomes a doubt in [`super::coverage`].
 
-use super::{Invariant, Judge, Lane, RowSeen, WorkerNumber};
+use super::{Invariant, Judge, Lane, RowSeen, WorkerNumber, letters::Passed};
 use crate::{roster, source::Place};
 
 /// A worker that sends events of a partition.
@@ -18,28 +18,57 @@ pub(super) struct Sender {
 
 impl Judge {
     /// A row must not pass over what was not delivered: a successor would not send it.
-    pub(super) fn row(&mut self, at_ms: u64, lane: Lane, epoch: &str, row: Option<&RowSeen>) {
+    pub(super) fn row(
+        &mut self,
+        (at_ms, written_ms): (u64, u64),
+        lane: Lane,
+        epoch: &str,
+        row: Option<&RowSeen>,
+    ) {
         self.coverage.row(lane, epoch, row);
         let Some(row) = row else {
             return;
         };
         self.counts.rows += 1;
         self.counts.insured += u64::from(row.insured);
+        self.counts.overflowed += u64::from(row.overflowed);
+        self.counts.suspended += u64::from(row.suspended);
+        self.paths.row(lane, epoch, row, &mut self.counts);
         self.verdict.checked(Invariant::CommitSafety, 1);
         let through = row.delivered_through;
-        if let Some(missing) = self.missing(lane, through + 1, 1).first() {
-            let Lane { target, place } = lane;
-            let what = format!(
-                "the row of target {target} at {place} calls everything up to {through} delivered, \
-                 but offset {missing} was not"
-            );
-            self.verdict.broken(Invariant::CommitSafety, at_ms, what);
+        let missing = self.missing(lane, through + 1, usize::MAX);
+        let Some(first) = missing.first() else {
+            return;
+        };
+        let Lane { target, place } = lane;
+        let what = format!(
+            "the row of target {target} at {place} calls everything up to {through} delivered, but \
+             offset {first} was not"
+        );
+        self.passed(Passed {
+            seen_ms: at_ms,
+            by_ms: written_ms,
+            lane,
+            offsets: missing,
+            invariant: Invariant::CommitSafety,
+            what,
+        });
+    }
+
+    /// Something passed what a lane had not got: wrong, unless that was given up before.
+    pub(super) fn passed(&mut self, passed: Passed) {
+        let target = roster::TARGETS[usize::from(passed.lane.target) % roster::TARGETS.len()];
+        match target.expires {
+            true => self.letters.doubt(passed),
+            false => self
+                .verdict
+                .broken(passed.invariant, passed.seen_ms, passed.what),
         }
     }
 
     pub(super) fn committed(
         &mut self,
-        look: u64,
+        (look, at_ms): (u64, u64),
         place: Place,
         (offset, epoch): (i64, Option<&str>),
     ) {
@@ -55,7 +84,8 @@ impl Judge {
             let missing = self.missing(lane, offset, usize::MAX);
             if !missing.is_empty() {
                 self.counts.commits_over_parked += 1;
-                self.coverage.doubt(look, lane, (offset, epoch), missing);
+                self.coverage
+                    .doubt((look, at_ms), lane, (offset, epoch), missing);
             }
         }
     }

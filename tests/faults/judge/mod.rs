@@ -14,8 +14,11 @@ mod coverage;
 mod exchanges;
 mod front;
 mod lane;
+mod letters;
+mod paths;
 mod seen;
 mod verdict;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +30,7 @@ pub(crate) use self::{
     exchanges::{INITIAL_BACKOFF_MS, MAX_BACKOFF_MS},
     seen::{Arrived, Lane, RequestNumber, RowSeen, Seen, Side, WorkerChange, WorkerNumber},
     verdict::{Counts, Invariant, Tally, Verdict, Violation},
+    waits::P99,
 };
 use self::{
     causes::{Disturbances, Fate},
@@ -35,6 +39,9 @@ use self::{
     exchanges::{Exchanges, Open},
     front::{Front, Step},
     lane::LaneRecord,
+    letters::{Letters, Passed},
+    paths::Paths,
+    waits::Waits,
 };
 use crate::{
     roster,
@@ -55,6 +62,11 @@ pub(crate) struct Judge {
     exchanges: Exchanges,
     disturbances: Disturbances,
     coverage: Coverage,
+    letters: Letters,
+    paths: Paths,
+    waits: Waits,
+    /// All other targets hang.
+    others_hang: bool,
     ends: BTreeMap<Place, i64>,
     committed: BTreeMap<Place, i64>,
     /// The epoch in the last commit.
@@ -74,6 +86,10 @@ impl Judge {
             exchanges: Exchanges::default(),
             disturbances: Disturbances::default(),
             coverage: Coverage::default(),
+            letters: Letters::default(),
+            paths: Paths::default(),
+            waits: Waits::default(),
+            others_hang: false,
             ends: BTreeMap::new(),
             committed: BTreeMap::new(),
             epochs: HashMap::new(),
@@ -104,32 +120,26 @@ impl Judge {
             Seen::Worker { worker, change } => self.disturbances.worker(at_ms, *worker, *change),
             Seen::Kafka { disturbed } => self.disturbances.kafka(at_ms, *disturbed),
             Seen::Configured { target } => self.exchanges.configured(at_ms, *target),
+            Seen::Others { hang } => self.others_hang = *hang,
             Seen::Committed {
                 look,
                 place,
                 offset,
                 epoch,
-            } => self.committed(*look, *place, (*offset, epoch.as_deref())),
-            Seen::Parked {
+            } => self.committed((*look, at_ms), *place, (*offset, epoch.as_deref())),
+            Seen::Parked { .. } => self.parked(seen),
+            Seen::Row {
                 lane,
-                first,
-                last,
-                incarnation,
-                prev,
-            } => {
-                self.counts.parked_runs += 1;
-                let is_there = |prev| self.coverage.is_parked(*lane, incarnation, prev);
-                self.counts.gaps += u64::from(prev.is_some_and(|prev| !is_there(prev)));
-                let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
-                self.coverage
-                    .parked(*lane, incarnation, *first, up_to_the_next);
-            }
-            Seen::Row { lane, epoch, row } => self.row(at_ms, *lane, epoch, row.as_ref()),
-            Seen::Tailed { look } => {
-                for wrong in self.coverage.tailed(*look) {
-                    self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
-                }
-            }
+                epoch,
+                written_ms,
+                row,
+            } => self.row((at_ms, *written_ms), *lane, epoch, row.as_ref()),
+            Seen::Letter {
+                lane,
+                offset,
+                written_ms,
+            } => self.letter(*lane, *offset, *written_ms),
+            Seen::Tailed { look, asked_ms } => self.tailed(at_ms, *look, *asked_ms),
         }
     }
 
@@ -143,9 +153,10 @@ impl Judge {
 
     /// The run is over and everything healed: looks for what was lost.
     pub(crate) fn close(&mut self, at_ms: u64) {
-        let unjudged = self.coverage.unjudged();
+        let unjudged = self.coverage.unjudged() + self.letters.unjudged();
         if unjudged > 0 {
-            let what = format!("{unjudged} commits over what might be parked were never judged");
+            let what =
+                format!("{unjudged} times something passed an event, and nobody could judge it");
             self.verdict.broken(Invariant::CommitSafety, at_ms, what);
         }
         for (target, _) in roster::all() {
@@ -202,8 +213,17 @@ impl Judge {
         self.disturbances.counts()
     }
 
+    /// How long events waited for the steady target.
+    pub(crate) fn waits(&self) -> P99 {
+        self.waits.p99()
+    }
+
     fn arrived(&mut self, at_ms: u64, arrived: &Arrived) {
         self.counts.requests += 1;
+        if arrived.lane.target == roster::STEADY {
+            let quiet = self.disturbances.is_quiet(at_ms);
+            self.waits.add(arrived.waited_ms, quiet, self.others_hang);
+        }
         self.shape(at_ms, arrived);
         self.in_order(at_ms, arrived);
         if arrived.processed {
@@ -242,14 +262,20 @@ impl Judge {
         let Some(first) = arrived.offsets.first() else {
             return;
         };
-        let record = self.lanes.entry(*lane).or_default();
-        let missing = record.accepted.missing(*first, 1, next_wanted);
+        let missing = self.missing(*lane, *first, usize::MAX);
         if let Some(awaited) = missing.first() {
             let what = format!(
                 "request {request} to target {target} begins with {place}/{first}, before \
                  {awaited} was accepted"
             );
-            self.verdict.broken(Invariant::Order, at_ms, what);
+            self.passed(Passed {
+                seen_ms: at_ms,
+                by_ms: at_ms,
+                lane: *lane,
+                offsets: missing,
+                invariant: Invariant::Order,
+                what,
+            });
         }
         let hole = arrived
             .offsets
@@ -272,11 +298,15 @@ impl Judge {
             ..
         } = self.took_over(arrived);
         let record = self.lanes.entry(arrived.lane).or_default();
-        let (mut again, mut unexplained) = (0, None);
+        let (mut again, mut late, mut unexplained) = (0, None, None);
         for offset in &arrived.offsets {
             match record.processed.take(*offset, next_wanted) {
-                // Disorder is told where attempts are compared with what was accepted.
-                Step::First | Step::Late | Step::Ahead { .. } => continue,
+                // Other disorder is told where attempts are compared with what was accepted.
+                Step::First | Step::Ahead { .. } => continue,
+                Step::Late => {
+                    late.get_or_insert(*offset);
+                    continue;
+                }
                 Step::Again => again += 1,
             }
             let (earlier, mut repetition) = record.again(at_ms, arrived, *offset, committable);
@@ -306,6 +336,15 @@ impl Judge {
             self.counts.zombies += u64::from(overtaken);
         }
         record.remember(at_ms, arrived);
+        if let Some(offset) = late {
+            let Arrived { request, lane, .. } = arrived;
+            let (target, place) = (lane.target, lane.place);
+            let what = format!(
+                "request {request} brought {place}/{offset} to target {target} for the first time, \
+                 after later events"
+            );
+            self.verdict.broken(Invariant::Order, at_ms, what);
+        }
         if let Some(offset) = unexplained {
             let Arrived { request, lane, .. } = arrived;
             let (target, place) = (lane.target, lane.place);
@@ -316,15 +355,69 @@ impl Judge {
         }
     }
 
+    fn parked(&mut self, seen: &Seen) {
+        let Seen::Parked {
+            lane,
+            first,
+            last,
+            incarnation,
+            prev,
+            bucket,
+            at,
+            reference,
+        } = seen
+        else {
+            return;
+        };
+        self.counts.parked_runs += 1;
+        self.counts.references += u64::from(*reference);
+        let is_there = |prev| self.coverage.is_parked(*lane, incarnation, prev);
+        self.counts.gaps += u64::from(prev.is_some_and(|prev| !is_there(prev)));
+        let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
+        self.coverage
+            .parked(*lane, incarnation, *first, up_to_the_next);
+        let place = paths::Place {
+            bucket: *bucket,
+            at: *at,
+        };
+        self.paths
+            .parked(*lane, incarnation, (*first, *last), place);
+    }
+
+    fn letter(&mut self, lane: Lane, offset: i64, written_ms: u64) {
+        if !self.letters.written(lane, offset, written_ms) {
+            self.counts.letters_again += 1;
+            return;
+        }
+        self.counts.letters += 1;
+        let next_wanted = next_wanted(self.source, lane);
+        let record = self.lanes.entry(lane).or_default();
+        record.accepted.take(offset, next_wanted);
+    }
+
+    fn tailed(&mut self, at_ms: u64, look: u64, asked_ms: u64) {
+        for wrong in self.coverage.tailed(look, &self.letters) {
+            self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
+        }
+        for (invariant, wrong) in self.letters.tailed(asked_ms) {
+            self.verdict.broken(invariant, at_ms, wrong);
+        }
+    }
+
     /// The worker that sends this.
     fn took_over(&mut self, arrived: &Arrived) -> Sender {
         let place = arrived.lane.place;
         match self.senders.get(&place) {
             Some(sender) if sender.worker == arrived.worker => *sender,
             Some(_) | None => {
-                let missing = roster::all().filter_map(|(target, _)| {
+                let missing = roster::all().filter_map(|(target, named)| {
                     let lane = Lane { target, place };
-                    self.missing(lane, i64::MAX, 1).first().copied()
+                    let first = self.missing(lane, i64::MAX, 1).first().copied()?;
+                    // What this one awaits is parked nearly always, and holds nothing back then.
+                    Some(match named.expires {
+                        true => self.coverage.next_unparked(lane, first),
+                        false => first,
+                    })
                 });
                 let sender = Sender {
                     worker: arrived.worker,
