@@ -33,8 +33,9 @@ use crate::{
 /// The shortest session that brokers allow, so that a dead worker is soon missed.
 const SESSION: &str = "session.timeout.ms=6000";
 
-/// What the workers log: lanes tell of take-overs and refused writes in this level only.
-const LOGS: &str = "info,parcelhook_worker::lane=debug";
+/// What the workers log: lanes tell of take-overs and refused writes in this level only, and readers of
+/// what they cannot read yet.
+const LOGS: &str = "info,parcelhook_worker::lane=debug,parcelhook_worker::park=debug";
 
 /// How long an orderly end may take: the grace of 6 s, and a loaded machine.
 const END: Duration = Duration::from_secs(60);
