@@ -37,6 +37,9 @@ const SESSION: &str = "session.timeout.ms=6000";
 /// what they cannot read yet.
 const LOGS: &str = "info,parcelhook_worker::lane=debug,parcelhook_worker::park=debug";
 
+/// Less than the largest events, so that one of a target that hangs leaves no room for others.
+const BYTE_BUDGET: &str = "1Mi";
+
 /// How long an orderly end may take: the grace of 6 s, and a loaded machine.
 const END: Duration = Duration::from_secs(60);
 
@@ -144,6 +147,7 @@ impl Fleet {
                 "--kafka-properties",
                 format!("client.id={}", client(number)),
             )
+            .flag("--byte-budget", BYTE_BUDGET)
             .flag("--log-level", LOGS)
             .env("PARCELHOOK_FAILPOINTS", failpoints)
             .listen()

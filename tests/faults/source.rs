@@ -134,7 +134,7 @@ impl Source {
 
     /// Whether some receivers refuse the event.
     pub(crate) fn is_poison(self, place: Place, offset: i64) -> bool {
-        self.dice(place, offset) / 7 % POISON == 0
+        (self.dice(place, offset) / 7).is_multiple_of(POISON)
     }
 
     /// When it was written (milliseconds since the Unix epoch); none when what arrived is not what was

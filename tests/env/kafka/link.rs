@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail};
 use tokio::sync::watch;
 
 /// What is wrong with a link.
@@ -42,8 +42,11 @@ impl Links {
             let link = of(&changes.borrow_and_update(), client);
             match link {
                 Some(Link::RequestsHeld) => changes.changed().await?,
-                Some(Link::Slow(by)) => return Ok(tokio::time::sleep(by).await),
-                Some(Link::Cut) => ensure!(link != Some(Link::Cut), "the link is cut"),
+                Some(Link::Slow(by)) => {
+                    tokio::time::sleep(by).await;
+                    return Ok(());
+                }
+                Some(Link::Cut) => bail!("the link is cut"),
                 Some(Link::AnswersHeld) | None => return Ok(()),
             }
         }

@@ -238,8 +238,7 @@ impl Process {
     fn limit_files(&self, current: Option<u64>) -> Result<()> {
         let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
         let limit = Rlimit { current, maximum };
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        prlimit(pid, Resource::Nofile, limit)
+        self.while_its_own(|pid| prlimit(Some(pid), Resource::Nofile, limit))
             .with_context(|| format!("limit the files of {}", self.name))?;
         Ok(())
     }
@@ -300,17 +299,23 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
+        self.while_its_own(|pid| kill_process(pid, signal))
+            .with_context(|| format!("send {signal:?} to {}", self.name))
+    }
+
+    /// Does something to the process by its id.
+    fn while_its_own<T>(&self, act: impl FnOnce(Pid) -> rustix::io::Result<T>) -> Result<T> {
         // The lock keeps others from reaping it, so the id is its own until we are done.
         let mut child = self.child();
         let status = child
             .try_wait()
             .with_context(|| format!("look after {}", self.name))?;
         if let Some(status) = status {
-            bail!("send {signal:?} to {}: it has ended ({status})", self.name);
+            bail!("it has ended ({status})");
         }
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let pid = pid.with_context(|| format!("{} is no process id", self.pid))?;
-        kill_process(pid, signal).with_context(|| format!("send {signal:?} to {}", self.name))
+        Ok(act(pid)?)
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {

@@ -71,7 +71,7 @@ impl Injector {
                 point,
                 number,
             } => return self.failpoint(*slot, *point, *number).await,
-            Fault::NoFiles { slot, ms } => self.no_files(*slot, *ms).await?,
+            Fault::NoFiles { slot, ms } => return self.no_files(*slot, *ms).await,
             Fault::Link { trouble, ms } => self.link(*trouble, *ms).await?,
             Fault::RestartBroker { broker } => self.restart_broker(*broker).await?,
             Fault::KillBroker { broker, ms } => self.kill_broker(*broker, *ms).await?,

@@ -64,12 +64,16 @@ impl Injector {
         Ok(())
     }
 
-    /// A worker opens no file and no socket more for a while; what it has open stays.
-    pub(super) async fn no_files(&self, slot: u8, ms: u64) -> Result<()> {
+    /// A worker opens no file and no socket more for a while; what it has open stays. One that has
+    /// not come up is left alone: it would end, and rightly so.
+    pub(super) async fn no_files(&self, slot: u8, ms: u64) -> Result<Done> {
         let slot = self.fleet.slot(slot)?.lock().await;
         let Some(member) = living(slot.as_ref())? else {
-            return Ok(());
+            return Ok(Done::NotReached);
         };
+        if member.worker.ready(REACHES).await.is_err() {
+            return Ok(Done::NotReached);
+        }
         self.fleet.told(member.number, WorkerChange::Hampered);
         member.worker.process().freeze_files()?;
         planned(ms).await;
@@ -77,7 +81,7 @@ impl Injector {
             member.worker.process().thaw_files()?;
         }
         self.fleet.told(member.number, WorkerChange::Free);
-        Ok(())
+        Ok(Done::Injected)
     }
 
     /// The link of the linked worker is bad for a while.

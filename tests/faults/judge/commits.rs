@@ -1,8 +1,10 @@
-//! What commits and rows say was delivered, held against what was.
+//! What commits and the workers' own topics say, held against what was delivered.
 //!
 //! Owns nothing: what a commit passes and a lane has not got becomes a doubt in [`super::coverage`].
 
-use super::{Invariant, Judge, Lane, RowSeen, WorkerNumber, letters::Passed};
+use super::{
+    Invariant, Judge, Lane, RowSeen, Seen, WorkerNumber, letters::Passed, next_wanted, paths,
+};
 use crate::{roster, source::Place};
 
 /// A worker that sends events of a partition.
@@ -87,6 +89,55 @@ impl Judge {
                 self.coverage
                     .doubt((look, at_ms), lane, (offset, epoch), missing);
             }
+        }
+    }
+
+    pub(super) fn parked(&mut self, seen: &Seen) {
+        let Seen::Parked {
+            lane,
+            first,
+            last,
+            incarnation,
+            prev,
+            bucket,
+            at,
+            reference,
+        } = seen
+        else {
+            return;
+        };
+        self.counts.parked_runs += 1;
+        self.counts.references += u64::from(*reference);
+        let is_there = |prev| self.coverage.is_parked(*lane, incarnation, prev);
+        self.counts.gaps += u64::from(prev.is_some_and(|prev| !is_there(prev)));
+        let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
+        self.coverage
+            .parked(*lane, incarnation, *first, up_to_the_next);
+        let place = paths::Place {
+            bucket: *bucket,
+            at: *at,
+        };
+        self.paths
+            .parked(*lane, incarnation, (*first, *last), place);
+    }
+
+    pub(super) fn letter(&mut self, lane: Lane, offset: i64, written_ms: u64) {
+        if !self.letters.written(lane, offset, written_ms) {
+            self.counts.letters_again += 1;
+            return;
+        }
+        self.counts.letters += 1;
+        let next_wanted = next_wanted(self.source, lane);
+        let record = self.lanes.entry(lane).or_default();
+        record.accepted.take(offset, next_wanted);
+    }
+
+    pub(super) fn tailed(&mut self, at_ms: u64, look: u64, asked_ms: u64) {
+        for wrong in self.coverage.tailed(look, &self.letters) {
+            self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
+        }
+        for (invariant, wrong) in self.letters.tailed(asked_ms) {
+            self.verdict.broken(invariant, at_ms, wrong);
         }
     }
 }

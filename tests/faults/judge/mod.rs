@@ -8,6 +8,7 @@
 //! attempts: none may begin beyond the first event that was not accepted. A repetition is an event
 //! that is processed again.
 
+mod attempts;
 mod causes;
 mod commits;
 mod coverage;
@@ -37,9 +38,9 @@ use self::{
     commits::Sender,
     coverage::Coverage,
     exchanges::{Exchanges, Open},
-    front::{Front, Step},
+    front::Front,
     lane::LaneRecord,
-    letters::{Letters, Passed},
+    letters::Letters,
     paths::Paths,
     waits::Waits,
 };
@@ -216,218 +217,6 @@ impl Judge {
     /// How long events waited for the steady target.
     pub(crate) fn waits(&self) -> P99 {
         self.waits.p99()
-    }
-
-    fn arrived(&mut self, at_ms: u64, arrived: &Arrived) {
-        self.counts.requests += 1;
-        if arrived.lane.target == roster::STEADY {
-            let quiet = self.disturbances.is_quiet(at_ms);
-            self.waits.add(arrived.waited_ms, quiet, self.others_hang);
-        }
-        self.shape(at_ms, arrived);
-        self.in_order(at_ms, arrived);
-        if arrived.processed {
-            self.processed(at_ms, arrived);
-        }
-    }
-
-    fn shape(&mut self, at_ms: u64, arrived: &Arrived) {
-        let Arrived { request, lane, .. } = arrived;
-        let (target, place) = (lane.target, lane.place);
-        self.verdict.checked(Invariant::Shape, 1);
-        self.verdict
-            .checked(Invariant::NoInvention, arrived.offsets.len() as u64);
-        let count = arrived.offsets.len();
-        if count == 0 || count > MOST_EVENTS {
-            let what = format!("request {request} to target {target} has {count} events");
-            self.verdict.broken(Invariant::Shape, at_ms, what);
-        }
-        let wanted = |offset: &&i64| next_wanted(self.source, *lane)(**offset) == **offset;
-        if let Some(offset) = arrived.offsets.iter().find(|offset| !wanted(offset)) {
-            let what = format!("target {target} got {place}/{offset}, which it does not want");
-            self.verdict.broken(Invariant::NoInvention, at_ms, what);
-        }
-        if let Some(what) = self.exchanges.begin(at_ms, arrived) {
-            self.verdict.broken(Invariant::Shape, at_ms, what);
-        }
-    }
-
-    /// No attempt begins beyond the first event that was not accepted, or leaves one out.
-    fn in_order(&mut self, at_ms: u64, arrived: &Arrived) {
-        let Arrived { request, lane, .. } = arrived;
-        let (target, place) = (lane.target, lane.place);
-        let next_wanted = next_wanted(self.source, *lane);
-        self.verdict
-            .checked(Invariant::Order, arrived.offsets.len() as u64);
-        let Some(first) = arrived.offsets.first() else {
-            return;
-        };
-        let missing = self.missing(*lane, *first, usize::MAX);
-        if let Some(awaited) = missing.first() {
-            let what = format!(
-                "request {request} to target {target} begins with {place}/{first}, before \
-                 {awaited} was accepted"
-            );
-            self.passed(Passed {
-                seen_ms: at_ms,
-                by_ms: at_ms,
-                lane: *lane,
-                offsets: missing,
-                invariant: Invariant::Order,
-                what,
-            });
-        }
-        let hole = arrived
-            .offsets
-            .windows(2)
-            .find(|pair| next_wanted(pair[0] + 1) != pair[1]);
-        if let Some(pair) = hole {
-            let what = format!(
-                "request {request} to target {target} at {place} has offset {} after {}",
-                pair[1], pair[0]
-            );
-            self.verdict.broken(Invariant::Replays, at_ms, what);
-        }
-    }
-
-    fn processed(&mut self, at_ms: u64, arrived: &Arrived) {
-        let next_wanted = next_wanted(self.source, arrived.lane);
-        let Sender {
-            committable,
-            committed,
-            ..
-        } = self.took_over(arrived);
-        let record = self.lanes.entry(arrived.lane).or_default();
-        let (mut again, mut late, mut unexplained) = (0, None, None);
-        for offset in &arrived.offsets {
-            match record.processed.take(*offset, next_wanted) {
-                // Other disorder is told where attempts are compared with what was accepted.
-                Step::First | Step::Ahead { .. } => continue,
-                Step::Late => {
-                    late.get_or_insert(*offset);
-                    continue;
-                }
-                Step::Again => again += 1,
-            }
-            let (earlier, mut repetition) = record.again(at_ms, arrived, *offset, committable);
-            let lane = arrived.lane;
-            let epoch = self.epochs.get(&lane.place).map(String::as_str);
-            repetition.untold =
-                committed <= *offset || self.coverage.would_repeat(lane, epoch, *offset);
-            let cause = self.disturbances.explain(&earlier, &repetition);
-            if cause == Cause::Unexplained {
-                unexplained.get_or_insert(*offset);
-            }
-        }
-        let count = arrived.offsets.len() as u64;
-        self.counts.deliveries += count - again;
-        self.counts.repeated += again;
-        self.verdict.checked(Invariant::Duplicates, again);
-        if again > 0 {
-            self.verdict.checked(Invariant::Replays, 1);
-            self.counts.replays += 1;
-            self.counts.straddling += u64::from(again < count);
-            let overtaken = record.attempts.back().is_some_and(|last| {
-                last.taken.worker != arrived.worker
-                    && self
-                        .disturbances
-                        .was_frozen(arrived.worker, last.taken.at_ms, at_ms)
-            });
-            self.counts.zombies += u64::from(overtaken);
-        }
-        record.remember(at_ms, arrived);
-        if let Some(offset) = late {
-            let Arrived { request, lane, .. } = arrived;
-            let (target, place) = (lane.target, lane.place);
-            let what = format!(
-                "request {request} brought {place}/{offset} to target {target} for the first time, \
-                 after later events"
-            );
-            self.verdict.broken(Invariant::Order, at_ms, what);
-        }
-        if let Some(offset) = unexplained {
-            let Arrived { request, lane, .. } = arrived;
-            let (target, place) = (lane.target, lane.place);
-            let what = format!(
-                "request {request} brought {place}/{offset} to target {target} again for no reason"
-            );
-            self.verdict.broken(Invariant::Duplicates, at_ms, what);
-        }
-    }
-
-    fn parked(&mut self, seen: &Seen) {
-        let Seen::Parked {
-            lane,
-            first,
-            last,
-            incarnation,
-            prev,
-            bucket,
-            at,
-            reference,
-        } = seen
-        else {
-            return;
-        };
-        self.counts.parked_runs += 1;
-        self.counts.references += u64::from(*reference);
-        let is_there = |prev| self.coverage.is_parked(*lane, incarnation, prev);
-        self.counts.gaps += u64::from(prev.is_some_and(|prev| !is_there(prev)));
-        let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
-        self.coverage
-            .parked(*lane, incarnation, *first, up_to_the_next);
-        let place = paths::Place {
-            bucket: *bucket,
-            at: *at,
-        };
-        self.paths
-            .parked(*lane, incarnation, (*first, *last), place);
-    }
-
-    fn letter(&mut self, lane: Lane, offset: i64, written_ms: u64) {
-        if !self.letters.written(lane, offset, written_ms) {
-            self.counts.letters_again += 1;
-            return;
-        }
-        self.counts.letters += 1;
-        let next_wanted = next_wanted(self.source, lane);
-        let record = self.lanes.entry(lane).or_default();
-        record.accepted.take(offset, next_wanted);
-    }
-
-    fn tailed(&mut self, at_ms: u64, look: u64, asked_ms: u64) {
-        for wrong in self.coverage.tailed(look, &self.letters) {
-            self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
-        }
-        for (invariant, wrong) in self.letters.tailed(asked_ms) {
-            self.verdict.broken(invariant, at_ms, wrong);
-        }
-    }
-
-    /// The worker that sends this.
-    fn took_over(&mut self, arrived: &Arrived) -> Sender {
-        let place = arrived.lane.place;
-        match self.senders.get(&place) {
-            Some(sender) if sender.worker == arrived.worker => *sender,
-            Some(_) | None => {
-                let missing = roster::all().filter_map(|(target, named)| {
-                    let lane = Lane { target, place };
-                    let first = self.missing(lane, i64::MAX, 1).first().copied()?;
-                    // What this one awaits is parked nearly always, and holds nothing back then.
-                    Some(match named.expires {
-                        true => self.coverage.next_unparked(lane, first),
-                        false => first,
-                    })
-                });
-                let sender = Sender {
-                    worker: arrived.worker,
-                    committable: missing.min().unwrap_or(0),
-                    committed: self.committed.get(&place).copied().unwrap_or(0),
-                };
-                self.senders.insert(place, sender);
-                sender
-            }
-        }
     }
 
     fn answered(&mut self, at_ms: u64, request: RequestNumber, status: u16, retry_after_ms: u64) {
