@@ -1,8 +1,8 @@
 //! How many bytes of parked events a shard has read back.
 //!
 //! Owns their sum over all lanes that drain, and the lanes that wait for room. What one lane needs for
-//! one transaction it gets in any case; beyond that lanes share what there is. While others wait a lane
-//! that drains gets no more than it would get at first, and after a [turn](TURN) it gives way.
+//! one transaction it gets in any case; beyond that all lanes, those that wait included, have equal
+//! shares, and while others wait a lane gives way after its [turn](TURN).
 
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ pub(super) const TURN: Duration = Duration::from_secs(2);
 pub(super) struct Drained {
     most: usize,
     used: usize,
+    /// Lanes that drain.
+    lanes: usize,
     line: Line,
 }
 
@@ -27,6 +29,7 @@ impl Drained {
         Self {
             most: most.max(ROOM_FIRST),
             used: 0,
+            lanes: 0,
             line: Line::default(),
         }
     }
@@ -43,11 +46,9 @@ impl Drained {
 
     /// Bytes that a lane which has `room` may have, unless one transaction needs more.
     pub(super) fn most(&self, room: usize) -> usize {
-        if self.is_waited_for() {
-            ROOM_FIRST
-        } else {
-            room + self.left()
-        }
+        let lanes = self.lanes + self.line.waiting();
+        let share = self.most / lanes.max(1);
+        (room + self.left()).min(share).max(ROOM_FIRST)
     }
 
     /// Whether another lane may begin; one that may not is kept and named later.
@@ -55,9 +56,12 @@ impl Drained {
         self.line.admits(lane, self.left() / ROOM_FIRST)
     }
 
-    /// A lane that had `from` bytes has `to`. Returns the lanes that may ask again.
+    /// A lane that had `from` bytes has `to`; one that drains has some, and no other. Returns the lanes
+    /// that may ask again.
     #[must_use]
     pub(super) fn changed(&mut self, from: usize, to: usize) -> Vec<LaneKey> {
+        let lanes = self.lanes + usize::from(from == 0 && to > 0);
+        self.lanes = lanes.saturating_sub(usize::from(from > 0 && to == 0));
         self.used = self.used.saturating_sub(from) + to;
         self.line.next(self.left() / ROOM_FIRST)
     }
@@ -91,6 +95,21 @@ mod tests {
         assert_eq!(drained.changed(2 * ROOM_FIRST, ROOM_FIRST), [lane(2)]);
         assert_eq!(drained.changed(ROOM_FIRST, 0), [lane(3)]);
         assert_eq!(drained.left(), 2 * ROOM_FIRST);
+    }
+
+    #[test]
+    fn shares_are_equal_and_those_that_wait_count() {
+        let mut drained = Drained::new(64 * ROOM_FIRST);
+        assert_eq!(drained.most(ROOM_FIRST), 64 * ROOM_FIRST);
+        assert!(drained.changed(0, 64 * ROOM_FIRST).is_empty());
+        assert!(!drained.admits(lane(2)));
+        assert_eq!(drained.most(64 * ROOM_FIRST), 32 * ROOM_FIRST);
+        assert_eq!(drained.changed(64 * ROOM_FIRST, 32 * ROOM_FIRST), [lane(2)]);
+        assert!(drained.admits(lane(2)));
+        assert!(drained.changed(0, ROOM_FIRST).is_empty());
+        assert_eq!(drained.most(ROOM_FIRST), 32 * ROOM_FIRST);
+        assert!(drained.changed(32 * ROOM_FIRST, 0).is_empty());
+        assert_eq!(drained.most(ROOM_FIRST), 64 * ROOM_FIRST);
     }
 
     #[test]

@@ -36,6 +36,11 @@ impl Line {
         !self.waiting.is_empty()
     }
 
+    /// How many wait.
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Names those that may ask again, with so many places free. Nobody is named a second time.
     #[must_use]
     pub(super) fn next(&mut self, free: usize) -> Vec<LaneKey> {

@@ -114,7 +114,8 @@ fn a_target_that_goes_on_failing_loses_no_event_before_its_time() {
             bench.end(0, unavailable());
         }
     }
-    bench.wait(600);
+    // The longest backoff, and its jitter.
+    bench.wait(1_000);
     while !bench.in_flight.is_empty() {
         bench.end(0, delivered());
     }
