@@ -21,6 +21,7 @@ mod expiry;
 #[cfg(test)]
 mod explore;
 mod gate;
+mod inheriting;
 pub mod machine;
 mod matching;
 pub mod outlet;
@@ -44,6 +45,7 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 mod unacked;
+mod upkeep;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,6 +61,7 @@ use crate::state::recovery::NotLive;
 use crate::transaction::selection::Selection;
 use absent::Orphan;
 use ephemeral::Ephemeral;
+use gate::Held;
 use machine::{Machine, WhyGivenUp};
 use pressure::Mark;
 use queue::Queue;
@@ -96,8 +99,8 @@ pub struct Lane {
     pub machine: Machine<ReadBack>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
-    /// It is new, and waits for a commit: nothing of it is sent or parked.
-    pub gated: bool,
+    /// What of it waits for a commit: nothing of that is sent or parked.
+    pub held: Held,
     /// When the shard looks at it again, if it will.
     pub wake: Option<Instant>,
     /// Ends the attempt in flight.

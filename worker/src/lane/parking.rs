@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
 
 use super::absent::tell;
+use super::gate::Held;
 use super::machine::{Ages, Due, Opening, Sight, Span, Work, Written};
 use super::outlet::Out;
 use super::partition::Partition;
@@ -82,7 +83,7 @@ impl<P> Shard<P> {
         };
         let suspended = reason == ParkReason::Suspended;
         match partition.lane(key) {
-            Some(lane) if lane.gated => return,
+            Some(lane) if lane.held == Held::Everything => return,
             Some(lane) if lane.is_ephemeral() => return self.drop_behind(key),
             Some(_) | None => {}
         }
@@ -350,13 +351,12 @@ pub(super) fn opening(
     surroundings: &Surroundings,
 ) -> Option<Opening> {
     let lane = partition.lane(key)?;
-    let first = partition.records(lane).next();
     let bucket = bucket(lane.uid, surroundings.buckets);
     Some(Opening {
         epoch: partition.own?.epoch,
         bucket_end: surroundings.ends.at_least(bucket),
         unix: clock::unix_millis(),
-        first: first.map_or(partition.position(), |record| record.offset),
+        first: partition.begins(lane),
     })
 }
 

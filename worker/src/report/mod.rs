@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parcelhook_crds::compiled::CompiledTarget;
+use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
 use crate::delivery::{Attempt, Outcome, Reason};
@@ -373,6 +374,8 @@ pub struct PartitionReport {
     pub lag: Option<i64>,
     /// Whether reading is paused because of the byte budget.
     pub paused: bool,
+    /// The configuration that another worker has run it with and this one lacks: it waits for it.
+    pub lacks: Option<Revision>,
 }
 
 /// What the worker tells of its work with its own topics.
@@ -391,8 +394,12 @@ pub struct OwnTopicsReport {
 /// Everything the admin port shows, gathered at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct WorkerReport {
-    /// Revision of the targets that run; none until they were loaded once.
-    pub revision: Option<u64>,
+    /// How often the targets that run have changed; none until they were loaded once.
+    pub changes: Option<u64>,
+    /// Revision of the targets that run, when somebody numbers them.
+    pub revision: Option<Revision>,
+    /// The revision without which the worker has left the group.
+    pub lacks: Option<Revision>,
     /// The targets by uid.
     pub targets: BTreeMap<Uuid, TargetReport>,
     /// The consumer.

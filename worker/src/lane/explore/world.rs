@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use parcelhook_crds::lane::ParkReason;
 
+use super::configuration::Knows;
 use super::luck::{Bounds, Luck};
 use super::outside::{Letter, Note, Outside, Run};
 use super::session::{Order, Origin, Sent, Session, Sizes, now};
@@ -56,9 +57,9 @@ pub(super) struct World {
 
 impl World {
     /// One owner takes a partition over.
-    pub(super) fn of(outside: Outside, sizes: Sizes, luck: Luck) -> Self {
+    pub(super) fn of(outside: Outside, sizes: Sizes, luck: Luck, knows: Knows) -> Self {
         Self {
-            sessions: vec![Rc::new(Session::assigned(&outside, sizes))],
+            sessions: vec![Rc::new(Session::assigned(&outside, sizes, knows))],
             outside,
             late: Late::default(),
             luck,
@@ -74,9 +75,9 @@ impl World {
         let owner = self.owner();
         owner.may_act()
             && owner.machine.is_live()
-            && owner.frontier == bounds.events
+            && owner.done() == bounds.events
             && self.outside.committed == bounds.events
-            && self.outside.delivered == bounds.events
+            && self.outside.has_all(bounds.events)
     }
 
     /// The next step of the owner when nothing goes wrong.
@@ -123,6 +124,15 @@ impl World {
     }
 
     fn push_take_overs(&self, steps: &mut Vec<Step>, bounds: &Bounds) {
+        for knows in bounds.known() {
+            self.push_crashes(steps, *knows);
+            if self.luck.twitches > 0 {
+                self.push_successors(steps, bounds, *knows);
+            }
+        }
+    }
+
+    fn push_crashes(&self, steps: &mut Vec<Step>, knows: Knows) {
         let owner = self.owner();
         for retry in 0..=owner.not_landed(Topic::Retry) as u8 {
             for lanes in 0..=owner.not_landed(Topic::Lanes) as u8 {
@@ -131,20 +141,22 @@ impl World {
                         retry,
                         lanes,
                         letters,
+                        knows,
                     });
                 }
             }
         }
-        if self.luck.twitches == 0 {
-            return;
-        }
+    }
+
+    fn push_successors(&self, steps: &mut Vec<Step>, bounds: &Bounds, knows: Knows) {
         let zombies = self.sessions.len() - 1;
         if zombies < bounds.zombies {
-            steps.push(Step::TakeOver { forget: None });
+            let forget = None;
+            steps.push(Step::TakeOver { forget, knows });
         }
         for zombie in 0..zombies as u8 {
             let forget = Some(zombie);
-            steps.push(Step::TakeOver { forget });
+            steps.push(Step::TakeOver { forget, knows });
         }
     }
 
@@ -156,6 +168,10 @@ impl World {
             Act::Told => session.asks_rows.is_some(),
             Act::BucketEnds => session.asks_end.is_some(),
             Act::Commit => self.can_commit(session, is_owner),
+            Act::CommitUnheard => luck.delays > 0 && self.can_commit(session, is_owner),
+            Act::CommitHeard => session.unheard.is_some(),
+            Act::Other => session.other_waits(),
+            Act::Configure => session.knows == Knows::Other,
             Act::Acked(topic) => session.oldest_landed(topic) == Some(true),
             Act::Lands(topic) => session.oldest_landed(topic) == Some(false),
             Act::LandsSilently(topic) => luck.silences > 0 && session.not_landed(topic) > 0,
@@ -179,11 +195,11 @@ impl World {
             Act::Aborted => session.attempt.is_some() && luck.aborts > 0,
             Act::Wake => session.waits(),
             Act::Read => session.position < bounds.events,
-            Act::Leave => luck.leaves > 0 && session.may_act() && session.machine.is_live(),
+            Act::Leave => luck.leaves > 0 && session.has_lane() && session.machine.is_live(),
             Act::Full => luck.fulls > 0 && session.may_fill(),
-            Act::Suspend => luck.suspensions > 0 && session.may_act() && !session.suspended,
+            Act::Suspend => luck.suspensions > 0 && session.has_lane() && !session.suspended,
             Act::Resume => session.suspended,
-            Act::Hurry => luck.hurries > 0 && session.may_act() && !session.machine.is_live(),
+            Act::Hurry => luck.hurries > 0 && session.has_lane() && !session.machine.is_live(),
             Act::Sweep => self.can_sweep(session),
         }
     }
@@ -196,14 +212,16 @@ impl World {
     }
 
     fn can_commit(&self, session: &Session, is_owner: bool) -> bool {
-        let further = session.frontier > self.outside.committed;
-        let other = session.claimed != Some(self.outside.epoch);
+        let further = session.done() > self.outside.committed;
+        let title = (session.claimed, session.knows);
+        let other = title != (Some(self.outside.epoch), self.outside.knows);
         let news = if is_owner {
             further || other || !session.counts
         } else {
             further && is(Variant::ZombieCommits)
         };
-        session.claimed.is_some() && news
+        // One commit is in flight at a time.
+        session.claimed.is_some() && session.unheard.is_none() && news
     }
 
     /// What follows.
@@ -211,12 +229,13 @@ impl World {
         let mut world = self.clone();
         let Self { outside, late, .. } = &mut world;
         match step {
-            Step::TakeOver { forget } => world.take_over(forget),
+            Step::TakeOver { forget, knows } => world.take_over(forget, knows),
             Step::Crash {
                 retry,
                 lanes,
                 letters,
-            } => world.crash([retry, lanes, letters]),
+                knows,
+            } => world.crash([retry, lanes, letters], knows),
             Step::Age => world.age(),
             Step::LateRequest => {
                 let span = late.request.take();
@@ -243,17 +262,17 @@ impl World {
         }
     }
 
-    fn take_over(&mut self, forget: Option<u8>) {
+    fn take_over(&mut self, forget: Option<u8>, knows: Knows) {
         if let Some(zombie) = forget {
             self.sessions.remove(zombie as usize);
         }
         self.luck.owners -= 1;
-        let session = Session::assigned(&self.outside, self.owner().sizes);
+        let session = Session::assigned(&self.outside, self.owner().sizes, knows);
         self.sessions.push(Rc::new(session));
     }
 
-    fn crash(&mut self, landed: [u8; 3]) {
-        self.take_over(None);
+    fn crash(&mut self, landed: [u8; 3], knows: Knows) {
+        self.take_over(None, knows);
         let mut owner = self.sessions.remove(self.sessions.len() - 2);
         let owner = Rc::make_mut(&mut owner);
         let topics = [Topic::Retry, Topic::Lanes, Topic::DeadLetters];
@@ -288,7 +307,14 @@ impl World {
         match act {
             Act::Told => session.told(outside, is_owner),
             Act::BucketEnds => session.bucket_ends(outside.end()),
-            Act::Commit => session.commit(outside),
+            Act::Commit => {
+                session.commit_unheard(outside);
+                session.commit_heard(outside);
+            }
+            Act::CommitUnheard => session.commit_unheard(outside),
+            Act::CommitHeard => session.commit_heard(outside),
+            Act::Other => session.other += 1,
+            Act::Configure => session.configure(outside),
             Act::Lands(topic) => {
                 session.lands(topic, outside);
                 session.acked(topic, outside);
@@ -310,10 +336,7 @@ impl World {
             Act::Throttled => session.throttled(),
             Act::Aborted => late.request = session.aborted(),
             Act::Wake => session.wake(),
-            Act::Read => {
-                session.position += 1;
-                session.drive(now());
-            }
+            Act::Read => session.read(),
             Act::Leave => session.leave(ParkReason::Overflow, Due::At(now(), 0), outside),
             Act::Full => session.fill(outside),
             Act::Suspend => session.suspend(true),
@@ -378,7 +401,9 @@ fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
         Act::Suspend => Some(&mut luck.suspensions),
         Act::Hurry => Some(&mut luck.hurries),
         Act::Sweep => Some(&mut luck.sweeps),
+        Act::CommitUnheard => Some(&mut luck.delays),
         Act::Told | Act::BucketEnds | Act::Commit | Act::Lands(_) | Act::Acked(_) => None,
+        Act::CommitHeard | Act::Other | Act::Configure => None,
         Act::Scan | Act::Launch | Act::Delivered | Act::Wake | Act::Read | Act::Resume => None,
     };
     if let Some(spent) = spent {
