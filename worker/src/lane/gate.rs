@@ -135,7 +135,7 @@ impl<P> Shard<P> {
         };
         let lanes = partition.gates.open(committed, cfg);
         if let Some(next) = partition.gates.first() {
-            partition.progress().tell_committed_from(next.from);
+            partition.progress().tell_committed_from(next.from());
         }
         if lanes.is_empty() {
             return;
@@ -155,10 +155,10 @@ impl<P> Shard<P> {
         let Some(gate) = gate.filter(|gate| now >= gate.since + PATIENCE) else {
             return;
         };
-        if partition.frontier() >= gate.from || !partition.may_act() {
+        if partition.frontier() >= gate.from() || !partition.may_act() {
             return;
         }
-        let holds = |oldest: Option<i64>| oldest.is_some_and(|offset| offset < gate.from);
+        let holds = |oldest: Option<i64>| oldest.is_some_and(|offset| offset < gate.from());
         let slow: Vec<LaneKey> = partition
             .lanes()
             .filter(|(_, lane)| lane.machine.is_live())

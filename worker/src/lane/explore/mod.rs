@@ -15,6 +15,7 @@ mod acts;
 mod configuration;
 mod coverage;
 mod fingerprint;
+mod late;
 mod luck;
 mod outside;
 mod ownership;

@@ -3,47 +3,19 @@
 //! A zombie lost the partition and does not know it. It does what an owner does, except that its commits
 //! are refused. A crash is a zombie that does nothing any more, and is therefore forgotten at once.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use parcelhook_crds::lane::ParkReason;
 
 use super::configuration::Knows;
+use super::late::{Late, replace_producer};
 use super::luck::{Bounds, Luck};
-use super::outside::{Letter, Note, Outside, Run};
-use super::session::{Order, Origin, Sent, Session, Sizes, now};
+use super::outside::Outside;
+use super::session::{Origin, Session, Sizes, now};
 use super::step::{Act, Step, Topic};
 use super::variant::{Variant, is};
 use crate::lane::machine::Due;
 use crate::park::Refused;
-
-/// What a dead producer had on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Late {
-    retry: VecDeque<Rc<Run>>,
-    lanes: VecDeque<Note>,
-    letters: VecDeque<Letter>,
-    request: Option<(i64, i64)>,
-}
-
-impl Late {
-    fn lands(&mut self, topic: Topic, outside: &mut Outside) {
-        match topic {
-            Topic::Retry => {
-                let run = self.retry.pop_front();
-                run.map(|run| outside.append(run));
-            }
-            Topic::Lanes => {
-                let note = self.lanes.pop_front();
-                note.map(|note| outside.note(&note));
-            }
-            Topic::DeadLetters => {
-                let letter = self.letters.pop_front();
-                letter.map(|letter| outside.give_up(letter));
-            }
-        }
-    }
-}
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -358,33 +330,6 @@ fn fills_bucket(act: Act) -> bool {
         act,
         Act::Lands(Retry) | Act::LandsSilently(Retry) | Act::Refused(Retry, true)
     )
-}
-
-/// Everything on its way is refused; what the broker does not have may arrive all the same.
-fn replace_producer(session: &mut Session, late: &mut Late, outside: &mut Outside) {
-    let retry = std::mem::take(&mut session.retry);
-    let lanes = std::mem::take(&mut session.lanes);
-    let letters = std::mem::take(&mut session.letters);
-    let orders = retry.iter().map(|sent| sent.order);
-    let orders = orders.chain(lanes.iter().map(|sent| sent.order));
-    let orders: Vec<Order> = orders
-        .chain(letters.iter().map(|sent| sent.order))
-        .collect();
-    // Their numbers are not free before all of them are reported.
-    let numbers = orders.iter().map(|order| (order.number, i64::MAX));
-    session.unsettled.extend(numbers);
-    for order in orders {
-        session.produced(order, Err(Refused::ProducerReplaced), outside);
-    }
-    session.unsettled.retain(|(_, last)| *last < i64::MAX);
-    late.retry = not_landed(retry);
-    late.lanes = not_landed(lanes);
-    late.letters = not_landed(letters);
-}
-
-fn not_landed<T>(sent: VecDeque<Sent<T>>) -> VecDeque<T> {
-    let sent = sent.into_iter().filter(|sent| sent.landed.is_none());
-    sent.map(|sent| sent.what).collect()
 }
 
 fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
