@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::str::FromStr;
 
+use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,15 @@ fn parse(text: &str) -> Option<u64> {
         return None;
     }
     Some(digits.parse::<u64>().ok()? * unit)
+}
+
+/// The rule of a field from `smallest` to `largest`. It is silent about a text that is no number of
+/// bytes: the pattern has spoken, and an error of evaluation explains nothing.
+pub(crate) fn within(smallest: &str, largest: &str) -> Rule {
+    Rule::new(format!(
+        "!self.matches('{PATTERN}') || quantity(self).compareTo(quantity('{smallest}')) >= 0 && quantity(self).compareTo(quantity('{largest}')) <= 0"
+    ))
+    .message(&*format!("must be from '{smallest}' to '{largest}'"))
 }
 
 impl JsonSchema for ByteSize {

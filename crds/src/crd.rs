@@ -2,12 +2,13 @@
 //! short of the API conventions.
 //!
 //! The polish: no `nullable` (an explicit null would defeat a default), no title, only formats that
-//! Kubernetes knows, descriptions without the line breaks of source code, bounded conditions, and
-//! a status that says it has observed nothing yet.
+//! Kubernetes knows, descriptions without the line breaks of source code and with the defaults that
+//! `kubectl explain` leaves out, bounded conditions, and a status that says it has observed nothing
+//! yet.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::spec::DeliveryTarget;
 
@@ -103,6 +104,10 @@ fn polish(schema: &mut Value) {
     if let Some(Value::String(description)) = keywords.get_mut("description") {
         *description = join_lines(description);
     }
+    let facts = facts(keywords);
+    if let Some(Value::String(description)) = keywords.get_mut("description") {
+        description.push_str(&facts);
+    }
     if let Some(Value::String(format)) = keywords.get_mut("format")
         && format.starts_with("uint")
     {
@@ -123,6 +128,28 @@ fn join_lines(text: &str) -> String {
         .map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "))
         .collect();
     paragraphs.join("\n\n")
+}
+
+/// What the schema says of a value and `kubectl explain` does not show: its default, and the choices
+/// when there are many.
+fn facts(keywords: &Map<String, Value>) -> String {
+    /// It shows as many choices (kubectl's template `plaintext.tmpl`).
+    const SHOWN: usize = 4;
+    let mut facts = String::new();
+    let choices = keywords.get("enum").and_then(Value::as_array);
+    if let Some(choices) = choices.filter(|choices| choices.len() > SHOWN) {
+        let names: Vec<&str> = choices.iter().filter_map(Value::as_str).collect();
+        facts += &format!(" One of {}.", names.join(", "));
+    }
+    match keywords.get("default") {
+        Some(Value::String(text)) => facts += &format!(" Defaults to '{text}'."),
+        Some(value @ (Value::Bool(_) | Value::Number(_))) => {
+            facts += &format!(" Defaults to {value}.");
+        }
+        // A structure's defaults are told of its fields.
+        Some(Value::Null | Value::Array(_) | Value::Object(_)) | None => {}
+    }
+    facts
 }
 
 /// The bounds of `metav1.Condition`, which its generated schema leaves out.

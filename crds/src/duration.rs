@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::str::FromStr;
 use std::time::Duration;
 
+use kube::core::Rule;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -135,6 +136,24 @@ fn format(millis: u64) -> String {
         }
     }
     text
+}
+
+/// The rule of a field from `shortest` to `longest`. It is silent about a text that is no duration:
+/// the pattern has spoken, and an error of evaluation explains nothing.
+pub(crate) fn within(shortest: &str, longest: &str) -> Rule {
+    Rule::new(format!(
+        "!self.matches('{PATTERN}') || duration(self) >= duration('{shortest}') && duration(self) <= duration('{longest}')"
+    ))
+    .message(&*format!("must be from '{shortest}' to '{longest}'"))
+}
+
+/// The rule of a structure whose duration `field` may not exceed its duration `bound`; as silent.
+pub(crate) fn no_longer_than(field: &str, bound: &str) -> Rule {
+    Rule::new(format!(
+        "!self.{field}.matches('{PATTERN}') || !self.{bound}.matches('{PATTERN}') || duration(self.{field}) <= duration(self.{bound})"
+    ))
+    .message(&*format!("must be no longer than `{bound}`"))
+    .field_path(format!(".{field}"))
 }
 
 impl JsonSchema for GepDuration {

@@ -23,6 +23,7 @@ pub struct DeliveryTargetStatus {
     #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
 
+    // The derive takes the description of an optional choice from its type.
     /// state says whether the webhook takes deliveries.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<State>,
@@ -66,6 +67,7 @@ pub struct DeliveryTargetStatus {
 /// Whether a webhook takes deliveries.
 #[derive(JsonSchema, Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[schemars(description = "state says whether the webhook takes deliveries.")]
 pub enum State {
     /// It does.
     Up,

@@ -1,80 +1,45 @@
-//! The table of good and bad manifests in `manifests/`, judged in-process.
-//!
-//! A bad manifest begins with the field and a part of the message that it must be refused with:
-//!
-//! ```yaml
-//! # field: spec.endpoint.url
-//! # message: must not contain a fragment
-//! ```
-//!
-//! `# api-server: other` marks those that an API server refuses too, but in other words, because
-//! it does not get as far as the resource's own rules.
+//! The table of good and bad manifests, judged in-process.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::path::{Path, PathBuf};
+mod table;
 
 use parcelhook_crds::manifest::{self, Violation};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = include_str!("../../docs/examples/target.yaml");
 
-fn manifests(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/manifests")
-        .join(folder);
-    let mut files: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    files.sort();
-    files
-}
-
 fn check(text: &str) -> Result<parcelhook_crds::spec::DeliveryTarget, Vec<Violation>> {
     manifest::check(serde_saphyr::from_str::<Value>(text).unwrap())
 }
 
-/// The value of a `# name: value` line at the head of a file.
-fn heading<'a>(text: &'a str, name: &str) -> &'a str {
-    text.lines()
-        .find_map(|line| line.strip_prefix(&format!("# {name}: ")))
-        .unwrap()
-}
-
 #[test]
 fn good_manifests_are_accepted() {
-    let files = manifests("good");
-    assert!(files.len() >= 20, "{} files", files.len());
-    for file in files {
-        let verdict = check(&fs::read_to_string(&file).unwrap());
-        assert!(verdict.is_ok(), "{}: {verdict:?}", file.display());
+    for entry in table::good() {
+        let verdict = check(&entry.text);
+        assert!(verdict.is_ok(), "{}: {verdict:?}", entry.file.display());
     }
 }
 
 #[test]
 fn bad_manifests_are_refused_with_the_field_and_the_reason() {
-    let files = manifests("bad");
-    assert!(files.len() >= 60, "{} files", files.len());
-    for file in files {
-        let text = fs::read_to_string(&file).unwrap();
-        let (field, message) = (heading(&text, "field"), heading(&text, "message"));
-        let violations = check(&text).expect_err(&file.display().to_string());
-        let expected = violations
-            .iter()
-            .any(|violation| violation.field == field && violation.message.contains(message));
-        assert!(expected, "{}: {violations:#?}", file.display());
-        assert_eq!(violations.len(), 1, "{}: {violations:#?}", file.display());
+    for entry in table::bad() {
+        let violations = check(&entry.text).expect_err(&entry.file.display().to_string());
+        let [violation] = violations.as_slice() else {
+            panic!("{}: {violations:#?}", entry.file.display());
+        };
+        let is_expected =
+            violation.field == entry.field() && violation.message.contains(entry.message());
+        assert!(is_expected, "{}: {violation:#?}", entry.file.display());
     }
 }
 
 #[test]
 fn an_accepted_manifest_is_accepted_again_as_it_comes_back() {
-    for file in manifests("good") {
-        let target = check(&fs::read_to_string(&file).unwrap()).unwrap();
+    for entry in table::good() {
+        let target = check(&entry.text).unwrap();
         let again = manifest::check(serde_json::to_value(&target).unwrap()).unwrap();
-        assert_eq!(target, again, "{}", file.display());
+        assert_eq!(target, again, "{}", entry.file.display());
     }
 }
 

@@ -49,6 +49,15 @@ impl Authority {
         &self.certificate_pem
     }
 
+    /// The same, as TLS shows it.
+    ///
+    /// # Errors
+    /// None that a test can cause.
+    pub fn certificate(&self) -> Result<CertificateDer<'static>> {
+        CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
+            .context("read our own authority")
+    }
+
     /// Writes its certificate to `<directory>/ca.pem` and returns that path.
     ///
     /// # Errors
@@ -79,9 +88,9 @@ impl Authority {
         provider: &Arc<CryptoProvider>,
     ) -> Result<Arc<dyn ClientCertVerifier>> {
         let mut roots = RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_slice(self.certificate_pem.as_bytes())
-            .context("read our own authority")?;
-        roots.add(certificate).context("trust our own authority")?;
+        roots
+            .add(self.certificate()?)
+            .context("trust our own authority")?;
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
             .build()
             .context("verify clients by our own authority")

@@ -1,5 +1,5 @@
-//! The real parts that the tests and the bench run against: Apache Kafka, HTTP receivers, worker
-//! processes, and the checker that compares what was produced with what was delivered.
+//! The real parts that the tests and the bench run against: Apache Kafka, a Kubernetes API server, HTTP
+//! receivers, worker processes, and the checker that compares what was produced with what was delivered.
 //!
 //! Three manners hold everywhere. Nothing outlives the run: every child process dies with the
 //! process that started it, also when that is killed ([`process`]). Everything that costs time to
@@ -14,6 +14,7 @@ mod eventually;
 pub mod fetch;
 pub mod hostile;
 pub mod kafka;
+pub mod kubernetes;
 pub mod network;
 pub mod process;
 pub mod receiver;

@@ -12,50 +12,57 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// The oldest Java that Kafka 4 brokers run on (Kafka's documentation, "Java Version").
-const OLDEST_JAVA: u32 = 17;
+/// A version as far as it matters here: its first two numbers.
+type Version = (u32, u32);
 
 /// A tool, under any of its names.
 struct Tool {
     what: &'static str,
     names: &'static [&'static str],
     debian_package: &'static str,
+    oldest: Option<Oldest>,
 }
 
+/// The oldest version that will do, and how a tool is asked for its own.
+struct Oldest {
+    version: Version,
+    question: &'static str,
+    answer: fn(&str) -> Option<Version>,
+}
+
+/// Kafka 4 brokers run on Java 17 (Kafka's documentation, "Java Version").
 const JAVA: Tool = Tool {
     what: "java 17 or newer",
-    names: &["java"],
-    debian_package: "openjdk-17-jre-headless",
+    oldest: Some(Oldest {
+        version: (17, 0),
+        question: "-version",
+        answer: java_version,
+    }),
+    ..Tool::any("java", &["java"], "openjdk-17-jre-headless")
 };
 
-const MAVEN: Tool = Tool {
-    what: "mvn",
-    names: &["mvn"],
-    debian_package: "maven",
+const MAVEN: Tool = Tool::any("mvn", &["mvn"], "maven");
+
+/// The `go.mod` of Kubernetes 1.36 asks for Go 1.26.
+const GO: Tool = Tool {
+    what: "go 1.26 or newer",
+    oldest: Some(Oldest {
+        version: (1, 26),
+        question: "version",
+        answer: go_version,
+    }),
+    ..Tool::any("go", &["go"], "golang-1.26-go")
 };
+
+/// Where Debian's package of [`GO`] puts it: `PATH` has the default version of that Debian.
+const DEBIAN_GO: &str = "/usr/lib/go-1.26/bin";
 
 /// What only has to be there; librdkafka and the cryptography are built with the first three.
 const OTHERS: [Tool; 4] = [
-    Tool {
-        what: "a C compiler",
-        names: &["cc", "gcc", "clang"],
-        debian_package: "gcc",
-    },
-    Tool {
-        what: "make",
-        names: &["make"],
-        debian_package: "make",
-    },
-    Tool {
-        what: "perl",
-        names: &["perl"],
-        debian_package: "perl",
-    },
-    Tool {
-        what: "setpriv",
-        names: &["setpriv"],
-        debian_package: "util-linux",
-    },
+    Tool::any("a C compiler", &["cc", "gcc", "clang"], "gcc"),
+    Tool::any("make", &["make"], "make"),
+    Tool::any("perl", &["perl"], "perl"),
+    Tool::any("setpriv", &["setpriv"], "util-linux"),
 ];
 
 /// The tools that the environment itself calls.
@@ -65,6 +72,8 @@ pub struct Tools {
     pub java: PathBuf,
     /// Maven.
     pub mvn: PathBuf,
+    /// Go's command.
+    pub go: PathBuf,
 }
 
 /// Tools that are not there.
@@ -92,55 +101,82 @@ impl fmt::Display for Missing {
 
 impl std::error::Error for Missing {}
 
-/// Finds the tools in this process's `PATH`.
+/// Finds the tools in this process's `PATH`, and where Debian puts this Go.
 ///
 /// # Errors
 /// [`Missing`], naming all that are missing at once.
 pub fn check() -> Result<Tools> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    Ok(check_in(&path, java_version)?)
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":");
+    path.push(DEBIAN_GO);
+    Ok(check_in(&path, ask_version)?)
 }
 
-/// Finds the tools in `path`; `java_version` asks a Java for its major version.
+/// Finds the tools in `path`; `version_of` asks a tool for its version.
 fn check_in(
     path: &OsStr,
-    java_version: impl FnOnce(&Path) -> Result<u32>,
+    version_of: impl Fn(&Oldest, &Path) -> Result<Version>,
 ) -> Result<Tools, Missing> {
     let mut missing = Vec::new();
-    let mut want = |tool: &Tool, found: &Option<PathBuf>| {
-        if found.is_none() {
-            missing.push((tool.what.to_owned(), tool.debian_package));
+    let mut want = |tool: &Tool| match tool.find(path, &version_of) {
+        Ok(found) => Some(found),
+        Err(what) => {
+            missing.push((what, tool.debian_package));
+            None
         }
     };
-    let (java, mvn) = (JAVA.find(path), MAVEN.find(path));
-    want(&JAVA, &java);
-    want(&MAVEN, &mvn);
+    let called = (want(&JAVA), want(&MAVEN), want(&GO));
     for tool in &OTHERS {
-        want(tool, &tool.find(path));
+        want(tool);
     }
-    if let Some(java) = &java {
-        let instead = match java_version(java) {
-            Ok(OLDEST_JAVA..) => None,
-            Ok(older) => Some(format!("it is version {older}")),
-            Err(error) => Some(format!("{error:#}")),
-        };
-        if let Some(instead) = instead {
-            let what = format!("{} ({} is no such: {instead})", JAVA.what, java.display());
-            missing.push((what, JAVA.debian_package));
-        }
-    }
-    match (java, mvn) {
-        (Some(java), Some(mvn)) if missing.is_empty() => Ok(Tools { java, mvn }),
+    match called {
+        (Some(java), Some(mvn), Some(go)) if missing.is_empty() => Ok(Tools { java, mvn, go }),
         _ => Err(Missing { tools: missing }),
     }
 }
 
 impl Tool {
-    /// The first executable file of one of its names, in the order of `path`.
-    fn find(&self, path: &OsStr) -> Option<PathBuf> {
+    /// A tool of whatever version, in `PATH` only.
+    const fn any(
+        what: &'static str,
+        names: &'static [&'static str],
+        debian_package: &'static str,
+    ) -> Self {
+        Self {
+            what,
+            names,
+            debian_package,
+            oldest: None,
+        }
+    }
+
+    /// The first that is new enough, in the order of `path`; otherwise what is missing, and what is
+    /// there instead.
+    fn find(
+        &self,
+        path: &OsStr,
+        version_of: impl Fn(&Oldest, &Path) -> Result<Version>,
+    ) -> Result<PathBuf, String> {
+        let mut what = self.what.to_owned();
+        for found in self.executables(path) {
+            let Some(oldest) = &self.oldest else {
+                return Ok(found);
+            };
+            let instead = match version_of(oldest, &found) {
+                Ok(version) if version >= oldest.version => return Ok(found),
+                Ok((major, minor)) => format!("it is version {major}.{minor}"),
+                Err(error) => format!("{error:#}"),
+            };
+            what += &format!(" ({} is no such: {instead})", found.display());
+        }
+        Err(what)
+    }
+
+    /// The executable files of its names.
+    fn executables(&self, path: &OsStr) -> impl Iterator<Item = PathBuf> {
         std::env::split_paths(path)
             .flat_map(|directory| self.names.iter().map(move |name| directory.join(name)))
-            .find(|file| is_executable(file))
+            .filter(|file| is_executable(file))
     }
 }
 
@@ -149,25 +185,39 @@ fn is_executable(file: &Path) -> bool {
         .is_ok_and(|about| about.is_file() && about.permissions().mode() & 0o111 != 0)
 }
 
-fn java_version(java: &Path) -> Result<u32> {
-    let output = Command::new(java)
-        .arg("-version")
+fn ask_version(oldest: &Oldest, tool: &Path) -> Result<Version> {
+    let output = Command::new(tool)
+        .arg(oldest.question)
         .output()
-        .with_context(|| format!("run {} -version", java.display()))?;
-    // `java -version` writes to standard error.
-    let text = String::from_utf8_lossy(&output.stderr);
-    major_version(&text).with_context(|| format!("no version in {text:?}"))
+        .with_context(|| format!("run {} {}", tool.display(), oldest.question))?;
+    // `java -version` writes to standard error, `go version` to standard output.
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8_lossy(&text);
+    (oldest.answer)(&text).with_context(|| format!("no version in {text:?}"))
 }
 
-/// The major version in what `java -version` prints: `openjdk version "17.0.15" 2025-04-15`, and
-/// before Java 9 `java version "1.8.0_412"`.
-fn major_version(printed: &str) -> Option<u32> {
+/// The version in what `java -version` prints: `openjdk version "17.0.15" 2025-04-15`, and before
+/// Java 9 `java version "1.8.0_412"`, which everybody calls version 8.
+fn java_version(printed: &str) -> Option<Version> {
     let (_, version) = printed.split_once("version \"")?;
-    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
-    match numbers.next()?.parse().ok()? {
-        1 => numbers.next()?.parse().ok(),
-        major => Some(major),
+    match numbers(version)? {
+        (1, major) => Some((major, 0)),
+        version => Some(version),
     }
+}
+
+/// The version in what `go version` prints: `go version go1.26.8 linux/amd64`.
+fn go_version(printed: &str) -> Option<Version> {
+    let (_, version) = printed.split_once("version go")?;
+    numbers(version)
+}
+
+/// The first two numbers of a version; the second is 0 when there is none.
+fn numbers(version: &str) -> Option<Version> {
+    let mut numbers = version.split(|c: char| !c.is_ascii_digit());
+    let major = numbers.next()?.parse().ok()?;
+    let minor = numbers.next().and_then(|number| number.parse().ok());
+    Some((major, minor.unwrap_or(0)))
 }
 
 #[cfg(test)]
@@ -187,21 +237,32 @@ mod tests {
         directory
     }
 
-    const ALL: [&str; 6] = ["java", "mvn", "gcc", "make", "perl", "setpriv"];
+    const ALL: [&str; 7] = ["java", "mvn", "go", "gcc", "make", "perl", "setpriv"];
+
+    /// As if every tool were of its oldest good version.
+    fn old_enough(oldest: &Oldest, _: &Path) -> Result<Version> {
+        Ok(oldest.version)
+    }
+
+    /// As if every tool said that it is of this version.
+    fn all_are(version: Version) -> impl Fn(&Oldest, &Path) -> Result<Version> {
+        move |_, _| Ok(version)
+    }
 
     #[test]
     fn all_missing_tools_are_named_in_one_message_with_their_packages() {
         let path = path_with(&["perl"]);
-        let message = check_in(path.path().as_os_str(), |_| Ok(17))
+        let message = check_in(path.path().as_os_str(), old_enough)
             .unwrap_err()
             .to_string();
         for named in [
             "java 17 or newer (Debian package openjdk-17-jre-headless)",
             "mvn (Debian package maven)",
+            "go 1.26 or newer (Debian package golang-1.26-go)",
             "a C compiler (Debian package gcc)",
             "make (Debian package make)",
             "setpriv (Debian package util-linux)",
-            "apt-get install openjdk-17-jre-headless maven gcc make util-linux",
+            "apt-get install openjdk-17-jre-headless maven golang-1.26-go gcc make util-linux",
         ] {
             assert!(message.contains(named), "{named:?} in {message:?}");
         }
@@ -209,43 +270,71 @@ mod tests {
     }
 
     #[test]
-    fn a_java_that_is_too_old_is_named_with_its_version() {
+    fn a_tool_that_is_too_old_is_named_with_its_version() {
         let path = path_with(&ALL);
-        let message = check_in(path.path().as_os_str(), |_| Ok(11))
+        let message = check_in(path.path().as_os_str(), all_are((1, 25)))
             .unwrap_err()
             .to_string();
-        assert!(message.contains("it is version 11"), "{message}");
-        assert!(message.contains("openjdk-17-jre-headless"), "{message}");
+        for named in [
+            "openjdk-17-jre-headless",
+            "/go is no such: it is version 1.25",
+            "golang-1.26-go",
+        ] {
+            assert!(message.contains(named), "{named:?} in {message:?}");
+        }
+        assert!(!message.contains("maven"), "{message}");
+    }
+
+    #[test]
+    fn a_tool_that_is_too_old_does_not_hide_a_later_one_that_is_not() {
+        let (old, new) = (path_with(&ALL), path_with(&["go"]));
+        let path = std::env::join_paths([old.path(), new.path()]).unwrap();
+        let version_of = |oldest: &Oldest, tool: &Path| {
+            let is_old_go = tool == old.path().join("go");
+            Ok(if is_old_go { (1, 19) } else { oldest.version })
+        };
+        let tools = check_in(&path, version_of).unwrap();
+        assert_eq!(tools.go, new.path().join("go"));
     }
 
     #[test]
     fn tools_are_found_when_all_are_there() {
         let path = path_with(&ALL);
-        let tools = check_in(path.path().as_os_str(), |_| Ok(21)).unwrap();
+        let tools = check_in(path.path().as_os_str(), all_are((21, 0))).unwrap();
         assert_eq!(tools.java, path.path().join("java"));
         assert_eq!(tools.mvn, path.path().join("mvn"));
+        assert_eq!(tools.go, path.path().join("go"));
     }
 
     #[test]
     fn a_file_that_cannot_be_executed_is_no_tool() {
         let path = path_with(&ALL[1..]);
         std::fs::write(path.path().join("java"), "").unwrap();
-        assert!(check_in(path.path().as_os_str(), |_| Ok(17)).is_err());
+        assert!(check_in(path.path().as_os_str(), old_enough).is_err());
     }
 
     #[test]
-    fn java_versions_are_read_in_every_form() {
-        for (printed, major) in [
+    fn versions_are_read_in_every_form() {
+        let java: fn(&str) -> Option<Version> = java_version;
+        for (read, printed, version) in [
             (
+                java,
                 "openjdk version \"17.0.15\" 2025-04-15\nOpenJDK …",
-                Some(17),
+                Some((17, 0)),
             ),
-            ("openjdk version \"25\" 2025-09-16", Some(25)),
-            ("openjdk version \"22-ea\" 2024-03-19", Some(22)),
-            ("java version \"1.8.0_412\"", Some(8)),
-            ("Unable to locate a Java Runtime", None),
+            (java, "openjdk version \"25\" 2025-09-16", Some((25, 0))),
+            (java, "openjdk version \"22-ea\" 2024-03-19", Some((22, 0))),
+            (java, "java version \"1.8.0_412\"", Some((8, 0))),
+            (java, "Unable to locate a Java Runtime", None),
+            (go_version, "go version go1.26.8 linux/amd64", Some((1, 26))),
+            (
+                go_version,
+                "go version go1.27rc1 linux/arm64",
+                Some((1, 27)),
+            ),
+            (go_version, "go version devel linux/amd64", None),
         ] {
-            assert_eq!(major_version(printed), major, "{printed:?}");
+            assert_eq!(read(printed), version, "{printed:?}");
         }
     }
 }

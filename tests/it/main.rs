@@ -1,4 +1,4 @@
-//! Tests against real parts: Apache Kafka, HTTP and TLS servers, processes.
+//! Tests against real parts: Apache Kafka, a Kubernetes API server, HTTP and TLS servers, processes.
 //!
 //! Some modules test the environment itself: a test that stands on it proves something only when it
 //! does what it says. The others run the real worker in it, each at a [`site::Site`], or in
@@ -35,6 +35,9 @@ mod parking_orders;
 mod parking_topics;
 mod rebalances;
 mod starts;
+
+// The resource on an API server, and the environment's API server.
+mod kubernetes;
 
 // How it is configured and reached.
 mod check_command;

@@ -1,8 +1,11 @@
 //! A failing target's events wait in the retry topic and come back in order, and nobody waits for them.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
 use parcelhook_env::{
     eventually,
+    kafka::Event,
     receiver::{Answer, Receiver},
 };
 use serde_json::json;
@@ -127,5 +130,30 @@ async fn what_is_parked_is_shown_until_it_is_delivered_also_by_the_next_worker()
     let metrics = worker.metrics().await?;
     let live = [("target", "bad"), ("mode", "live")];
     assert_eq!(metrics.sum("parcelhook_target_lanes", &live), Some(2.0));
+    Ok(())
+}
+
+/// A target that is only slow has its events parked when memory is short. That is no failure: nothing is
+/// repeated, and it stays UP.
+#[tokio::test]
+async fn a_slow_target_whose_events_are_parked_gets_each_of_them_once() -> Result<()> {
+    let scene = Scene::new("slow", 32).await?;
+    let receiver = Receiver::builder().compact().start()?;
+    receiver.answer(Answer::ok().delayed_by(Duration::from_millis(100)));
+    let one_by_one = json!({"transaction": {"maxEvents": 1}});
+    scene.target("slow", &receiver.url("/"), &one_by_one)?;
+    let worker = scene.settings().flag("--byte-budget", "1Mi").start();
+    let worker = worker.await?;
+    let value = format!("\"{}\"", "x".repeat(2 << 10));
+    let events = (0..32).cycle().take(32 * 40);
+    let events = events.map(|partition| Event::new(value.clone()).to(partition));
+    scene.produce(events).await?;
+    scene.caught_up(&receiver).await?.kept_exactly_once()?;
+    let shown = shows(&worker, "slow", "/state", "UP").await?;
+    ensure!(
+        shown["counters"]["eventsParked"].as_u64() > Some(0),
+        "{shown}"
+    );
+    ensure!(shown["counters"]["failures"] == 0, "{shown}");
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::duration::GepDuration;
+use crate::duration::{self, GepDuration};
 
 /// Bounds of one attempt.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +14,7 @@ pub struct Delivery {
     /// timeout is the most time an attempt may take, from connecting to the last byte of the
     /// response.
     #[serde(default = "default_timeout")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('60s')")
-        .message("must be from '1s' to '60s'"))]
+    #[x_kube(validation = duration::within("1s", "60s"))]
     pub timeout: GepDuration,
 }
 

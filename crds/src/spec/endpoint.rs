@@ -54,7 +54,7 @@ pub struct Endpoint {
     /// url is the webhook's absolute http or https URL. Use urlSecretRef when the URL itself holds
     /// a secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 2048))]
+    #[schemars(length(max = 2048))]
     #[x_kube(
         validation = Rule::new(ABSOLUTE).message(ABSOLUTE_MESSAGE),
         validation = Rule::new(NO_USER).message(NO_USER_MESSAGE),

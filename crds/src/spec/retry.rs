@@ -6,31 +6,26 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::duration::GepDuration;
+use crate::duration::{self, GepDuration};
 
 /// What follows a failed attempt. Waits double from initialBackoff to maxBackoff.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("duration(self.initialBackoff) <= duration(self.maxBackoff)")
-    .message("must be no longer than `maxBackoff`")
-    .field_path(".initialBackoff"))]
+#[x_kube(validation = duration::no_longer_than("initialBackoff", "maxBackoff"))]
 pub struct Retry {
     /// initialBackoff is the wait before the second attempt.
     #[serde(default = "default_initial_backoff")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('100ms') && duration(self) <= duration('1h')")
-        .message("must be from '100ms' to '1h'"))]
+    #[x_kube(validation = duration::within("100ms", "1h"))]
     pub initial_backoff: GepDuration,
 
     /// maxBackoff is the longest wait between attempts.
     #[serde(default = "default_max_backoff")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1s') && duration(self) <= duration('24h')")
-        .message("must be from '1s' to '24h'"))]
+    #[x_kube(validation = duration::within("1s", "24h"))]
     pub max_backoff: GepDuration,
 
     /// maxAge is how long an event waits for the webhook before it becomes a dead letter.
     #[serde(default = "default_max_age")]
-    #[x_kube(validation = Rule::new("duration(self) >= duration('1m') && duration(self) <= duration('8760h')")
-        .message("must be from '1m' to '8760h'"))]
+    #[x_kube(validation = duration::within("1m", "8760h"))]
     pub max_age: GepDuration,
 
     /// retryAfter says whether a Retry-After response header is honored, up to maxBackoff.

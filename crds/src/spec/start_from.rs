@@ -97,7 +97,7 @@ impl JsonSchema for StartFromText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": 6, "maxLength": MAX_CHARS })
+        json_schema!({ "type": "string", "maxLength": MAX_CHARS })
     }
 }
 

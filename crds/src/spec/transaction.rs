@@ -3,7 +3,7 @@
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::byte_size::ByteSize;
+use crate::byte_size::{self, ByteSize};
 
 /// Most events of one transaction.
 const MAX_EVENTS: u16 = 100;
@@ -20,8 +20,7 @@ pub struct Transaction {
     /// maxBytes is the most bytes of keys, values and headers in one request, as a number of bytes
     /// with or without the unit Ki or Mi. An event over it goes alone.
     #[serde(default = "default_max_bytes")]
-    #[x_kube(validation = Rule::new("quantity(self).compareTo(quantity('1Ki')) >= 0 && quantity(self).compareTo(quantity('16Mi')) <= 0")
-        .message("must be from '1Ki' to '16Mi'"))]
+    #[x_kube(validation = byte_size::within("1Ki", "16Mi"))]
     pub max_bytes: ByteSize,
 }
 

@@ -175,6 +175,7 @@ impl<P> Shard<P> {
                 count.drained(sent.events, began);
             }
             self.follow_drain(key);
+            self.give_way(key, now);
         }
         let Some(target) = self.targets.get_mut(&uid) else {
             return;

@@ -1,19 +1,24 @@
 //! How many bytes of parked events a shard has read back.
 //!
 //! Owns their sum over all lanes that drain, and the lanes that wait for room. What one lane needs for
-//! one transaction it gets in any case; beyond that lanes share what there is.
+//! one transaction it gets in any case; beyond that lanes share what there is. While others wait a lane
+//! that drains gets no more than it would get at first, and after a [turn](TURN) it gives way.
 
-use std::collections::VecDeque;
+use std::time::Duration;
 
 use super::LaneKey;
+use super::line::Line;
 use super::machine::ROOM_FIRST;
+
+/// How long a lane may drain while others wait for it to end: what it has read is thrown away then.
+pub(super) const TURN: Duration = Duration::from_secs(2);
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Drained {
     most: usize,
     used: usize,
-    waiting: VecDeque<LaneKey>,
+    line: Line,
 }
 
 impl Drained {
@@ -22,31 +27,46 @@ impl Drained {
         Self {
             most: most.max(ROOM_FIRST),
             used: 0,
-            waiting: VecDeque::new(),
+            line: Line::default(),
         }
     }
 
     /// Bytes that are left.
-    pub(super) fn left(&self) -> usize {
+    fn left(&self) -> usize {
         self.most.saturating_sub(self.used)
+    }
+
+    /// Whether lanes wait.
+    pub(super) fn is_waited_for(&self) -> bool {
+        self.line.is_waited_for()
+    }
+
+    /// Bytes that a lane which has `room` may have, unless one transaction needs more.
+    pub(super) fn most(&self, room: usize) -> usize {
+        if self.is_waited_for() {
+            ROOM_FIRST
+        } else {
+            room + self.left()
+        }
     }
 
     /// Whether another lane may begin; one that may not is kept and named later.
     pub(super) fn admits(&mut self, lane: LaneKey) -> bool {
-        let admits = self.left() >= ROOM_FIRST;
-        if !admits && !self.waiting.contains(&lane) {
-            self.waiting.push_back(lane);
-        }
-        admits
+        self.line.admits(lane, self.left() / ROOM_FIRST)
     }
 
-    /// A lane that had `from` bytes has `to`. Returns the lanes that may ask again: nobody names them
-    /// a second time.
+    /// A lane that had `from` bytes has `to`. Returns the lanes that may ask again.
     #[must_use]
     pub(super) fn changed(&mut self, from: usize, to: usize) -> Vec<LaneKey> {
         self.used = self.used.saturating_sub(from) + to;
-        let free = (self.left() / ROOM_FIRST).min(self.waiting.len());
-        self.waiting.drain(..free).collect()
+        self.line.next(self.left() / ROOM_FIRST)
+    }
+
+    /// Names others for the places of those that did not ask.
+    #[must_use]
+    pub(super) fn name_others(&mut self) -> Vec<LaneKey> {
+        self.line.forget_named();
+        self.changed(0, 0)
     }
 }
 

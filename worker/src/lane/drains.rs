@@ -5,6 +5,7 @@
 
 use std::time::Instant;
 
+use super::drained::TURN;
 use super::machine::DrainedRun;
 use super::outlet::Out;
 use super::shard::Shard;
@@ -34,6 +35,7 @@ impl<P> Shard<P> {
             self.wake_at(key, until);
             return false;
         }
+        // In this order, since a place that is kept among all is lost by whoever cannot take it.
         if !target.recovering.admits(key) || !self.drained.admits(key) {
             return false;
         }
@@ -44,6 +46,7 @@ impl<P> Shard<P> {
         target.recovering.began();
         away.drain = Some(drain);
         away.room = room;
+        away.turn = Some(now);
         self.out.push_back(Out::Scan(Scan::Begin {
             key: drain_key(shard, key, drain),
             lane: away.address.clone(),
@@ -57,7 +60,39 @@ impl<P> Shard<P> {
     /// Lets the reader send more.
     pub(super) fn read_more(&mut self, key: LaneKey) {
         let shard = self.surroundings.shard;
-        let left = self.drained.left();
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let most = self.drained.most(partition.room(key));
+        let lane = partition.lane_mut(key);
+        if let Some((drain, room)) = lane.and_then(|lane| lane.machine.more(most)) {
+            let key = drain_key(shard, key, drain);
+            self.out.push_back(Out::Scan(Scan::More { key, room }));
+        }
+        self.count_room(key);
+    }
+
+    /// Counts what the lane holds of what was read back, or may hold.
+    fn count_room(&mut self, key: LaneKey) {
+        let Some(partition) = self.partitions.get_mut(&key.slot) else {
+            return;
+        };
+        let had = partition.room(key);
+        let most = self.drained.most(had);
+        let Some(lane) = partition.lane_mut(key) else {
+            return;
+        };
+        let room = lane.machine.backlog().map_or(0, |it| it.claim(most));
+        if let Some(away) = lane.away.as_mut() {
+            away.room = room;
+            self.share(had, room);
+        }
+    }
+
+    /// A drained transaction was delivered. A lane that has had its turn gives way to those that wait;
+    /// its other events stay where they are.
+    pub(super) fn give_way(&mut self, key: LaneKey, now: Instant) {
+        let waited_for = self.drained.is_waited_for();
         let Some(lane) = self
             .partitions
             .get_mut(&key.slot)
@@ -65,18 +100,16 @@ impl<P> Shard<P> {
         else {
             return;
         };
-        let Some(away) = lane.away.as_mut() else {
-            return;
-        };
-        let most = away.room + left;
-        let more = lane.machine.more(most);
-        let room = lane.machine.backlog().map_or(0, |it| it.room(most));
-        let had = std::mem::replace(&mut away.room, room);
-        if let Some((drain, room)) = more {
-            let key = drain_key(shard, key, drain);
-            self.out.push_back(Out::Scan(Scan::More { key, room }));
+        let target = self.targets.get(&lane.uid);
+        let siblings_wait = target.is_some_and(|target| target.recovering.is_waited_for());
+        let turn = lane.away.as_ref().and_then(|away| away.turn);
+        let had_its_turn = turn.is_some_and(|began| now >= began + TURN);
+        if had_its_turn && (waited_for || siblings_wait) {
+            lane.machine.rest();
+            self.follow_drain(key);
+        } else {
+            self.count_room(key);
         }
-        self.share(had, room);
     }
 
     /// Tells the reader when a lane has stopped reading.
@@ -120,9 +153,10 @@ impl<P> Shard<P> {
     /// things to do has not passed its place on.
     pub(super) fn ask_waiting(&mut self) {
         let targets = self.targets.values_mut();
-        let waiting: Vec<LaneKey> = targets.flat_map(|it| it.recovering.next()).collect();
+        let mut waiting: Vec<LaneKey> =
+            targets.flat_map(|it| it.recovering.name_others()).collect();
+        waiting.extend(self.drained.name_others());
         waiting.into_iter().for_each(|lane| self.stir(lane));
-        self.share(0, 0);
     }
 
     /// The reader sent something.
@@ -137,6 +171,7 @@ impl<P> Shard<P> {
                 let runs = runs.into_iter().map(drained).collect();
                 if let Some(lane) = self.lane_mut(lane_key) {
                     lane.machine.drained(key.drain, runs, scanned_to);
+                    self.count_room(lane_key);
                     self.tell_if_stopped(lane_key);
                     self.count_lost(lane_key);
                     self.stir(lane_key);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::machine::{Ages, Event as _, GivenUp, WhyGivenUp};
+use super::orders::ticket;
 use super::outlet::Out;
-use super::parking::ticket;
 use super::read_back::ReadBack;
 use super::shard::Shard;
 use super::{Lane, LaneKey};

@@ -22,8 +22,10 @@ mod expiry;
 mod explore;
 mod gate;
 mod inheriting;
+mod line;
 pub mod machine;
 mod matching;
+mod orders;
 pub mod outlet;
 mod own;
 pub mod pace;
@@ -124,8 +126,10 @@ pub struct Away {
     pub address: Arc<LaneAddress>,
     /// The reading of the bucket that the reader knows of.
     pub drain: Option<u32>,
-    /// Bytes of parked events that it may hold.
+    /// Bytes of parked events that it counts for.
     pub room: usize,
+    /// When it began to drain.
+    pub turn: Option<Instant>,
     /// Whether it was told that the lane stopped at a gap.
     pub stopped: bool,
     /// Counts the lane with its target; none when this worker does not know the target.
@@ -145,6 +149,7 @@ impl Away {
             address: Arc::new(address),
             drain: None,
             room: 0,
+            turn: None,
             stopped: false,
             count: None,
             at_risk: false,

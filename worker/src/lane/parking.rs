@@ -3,25 +3,24 @@
 //! Asks the lane's machine for work and turns it into orders. Owns nothing: the machine knows what is
 //! on its way, [`super::unacked`] how much of it there may be.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::lane::{LaneName, NotBefore, ParkReason, RowKey, Scope, Terminator};
+use parcelhook_crds::lane::ParkReason;
 
 use super::absent::tell;
 use super::gate::Held;
-use super::machine::{Ages, Due, Opening, Sight, Span, Work, Written};
+use super::machine::{Ages, Due, Opening, Sight, Work, Written};
+use super::orders::{name, row_key, run, terminate, ticket};
 use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
 use super::surroundings::Surroundings;
 use super::unacked::Unacked;
-use super::{Away, Lane, LaneKey};
+use super::{Away, LaneKey};
 use crate::clock;
 use crate::failpoint::{self, Failpoint};
 use crate::park::bucket::bucket;
-use crate::park::format::RUN_BYTES;
-use crate::park::{LaneAddress, Order, Produced, RUN_EVENTS, Refused, Run, Ticket};
+use crate::park::{LaneAddress, Order, Produced, Refused, Ticket};
 
 /// How long a partition waits after a write was refused before it writes again.
 const WRITE_AGAIN: Duration = Duration::from_millis(100);
@@ -32,6 +31,9 @@ const HOLD_BYTES: usize = 1 << 20;
 impl<P> Shard<P> {
     /// Does what a lane that is not live has to do. Returns whether drained events may be sent.
     pub(super) fn work(&mut self, key: LaneKey, now: Instant) -> bool {
+        // A change of its target may have stopped the reading.
+        self.follow_drain(key);
+        self.settle(key, (self.surroundings.unix_millis)(now));
         self.mind_age(key, now);
         self.heed_stop(key, now);
         let ages = self.ages(key, now);
@@ -43,8 +45,8 @@ impl<P> Shard<P> {
                 self.wake_at(key, at);
                 return false;
             }
-            let left = self.drained.left();
-            let Some(work) = next_work(partition, key, &mut self.unacked, (left, now, ages)) else {
+            let room = self.drained.most(partition.room(key));
+            let Some(work) = next_work(partition, key, &mut self.unacked, (room, now, ages)) else {
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -216,8 +218,8 @@ impl<P> Shard<P> {
         self.stir(key);
     }
 
-    /// Events that are parked for good leave the queue.
-    fn settle(&mut self, key: LaneKey, unix: i64) {
+    /// Events that are parked for good, or need not be parked, leave the queue.
+    pub(super) fn settle(&mut self, key: LaneKey, unix: i64) {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
@@ -233,6 +235,9 @@ impl<P> Shard<P> {
             return;
         };
         let id = partition.id.clone();
+        let held = partition
+            .lane(key)
+            .map_or(0, |lane| partition.waiting(lane));
         let Some(lane) = partition.lane_mut(key) else {
             return;
         };
@@ -251,6 +256,9 @@ impl<P> Shard<P> {
             }
             (Some(Written::Tombstone), _) => {
                 failpoint::reached(Failpoint::CutoverAfterTombstone);
+                if held > 0 {
+                    tracing::debug!(lane = %id, held, "a lane held events for its cut-over");
+                }
                 let away = lane.away.take();
                 if let (Some(target), Some(count)) = (
                     self.targets.get(&lane.uid),
@@ -313,7 +321,7 @@ fn next_work(
     partition: &mut Partition,
     key: LaneKey,
     unacked: &mut Unacked,
-    (room_left, now, ages): (usize, Instant, Ages),
+    (room_most, now, ages): (usize, Instant, Ages),
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
     let bucket = lane.away.as_ref()?.address.bucket;
@@ -325,14 +333,15 @@ fn next_work(
         // The queue is walked, so only when it matters.
         hold_is_full: lane.machine.holds() && partition.holds_more_than(lane, HOLD_BYTES),
         may_park: unacked.has_room(bucket),
-        room_most: lane.away.as_ref()?.room + room_left,
+        room_most,
         position: partition.position(),
         ages,
     };
     lane.machine.work(now, sight)
 }
 
-/// Events that are parked for good leave the queue. Returns whose and how many.
+/// Events that are parked for good, or were delivered, leave the queue. Returns whose and how many of
+/// them are parked.
 fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::Uuid, u32)> {
     let terminated = partition.own.is_some_and(|own| own.is_terminated());
     let lane = partition.lane_mut(key)?;
@@ -340,6 +349,13 @@ fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::U
     let events = lane.machine.settle(terminated, unix);
     if events > 0 {
         partition.done(key.index, events);
+    }
+    let lane = partition.lane(key)?;
+    if let Some(through) = lane.machine.passed_by() {
+        let passed = partition.records(lane);
+        let passed = passed.take_while(|record| record.offset <= through);
+        let passed = u32::try_from(passed.count()).unwrap_or(u32::MAX);
+        partition.done(key.index, passed);
     }
     (events > 0).then_some((uid, events))
 }
@@ -376,131 +392,4 @@ pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32)
         bucket: bucket(lane.uid, buckets),
     })));
     true
-}
-
-/// What a lane is called. One that is not live keeps its name until it is live again, whatever its
-/// target selects meanwhile: its row and its parked events are found by it.
-fn name(lane: &Lane) -> LaneName {
-    if let Some(away) = &lane.away {
-        return away.address.name;
-    }
-    LaneName {
-        target: lane.uid,
-        selection: *lane.selection.as_bytes(),
-    }
-}
-
-pub(super) fn ticket(key: LaneKey, number: u64) -> Ticket {
-    Ticket {
-        slot: key.slot,
-        lane: Some(key.seat()),
-        number,
-    }
-}
-
-/// The key of everything that is written about the partition under its epoch.
-pub(super) fn scope(partition: &Partition, surroundings: &Surroundings) -> Option<Scope> {
-    Some(Scope {
-        group: surroundings.group.clone(),
-        topic_id: partition.topic_id.map(|id| id.0),
-        topic: partition.id.topic.to_string(),
-        partition: partition.id.partition,
-        epoch: partition.own?.epoch,
-    })
-}
-
-fn row_key(partition: &Partition, key: LaneKey, surroundings: &Surroundings) -> Option<RowKey> {
-    let lane = Some(name(partition.lane(key)?));
-    let scope = scope(partition, surroundings)?;
-    Some(RowKey { scope, lane })
-}
-
-/// The terminator of the partition's epoch, when it must come before a row.
-pub(super) fn terminate(
-    partition: &mut Partition,
-    surroundings: &Surroundings,
-    now: Instant,
-) -> Option<Out> {
-    partition.own.filter(super::own::Own::wants_terminator)?;
-    write_terminator(partition, surroundings, now)
-}
-
-/// Produces the terminator of the partition's epoch.
-pub(super) fn write_terminator(
-    partition: &mut Partition,
-    surroundings: &Surroundings,
-    now: Instant,
-) -> Option<Out> {
-    let scope = scope(partition, surroundings)?;
-    let frontier = partition.frontier();
-    let number = partition.number();
-    partition.own.as_mut()?.produced(number, frontier, now);
-    let ticket = Ticket {
-        slot: partition.slot(),
-        lane: None,
-        number,
-    };
-    let key = RowKey { scope, lane: None };
-    let terminator = Terminator { frontier };
-    Some(Out::Produce(
-        ticket,
-        Order::Terminator(key, Some(terminator)),
-    ))
-}
-
-/// The lane's next run behind the first `skip` events of its queue, with its bucket and its bytes.
-fn run(
-    partition: &mut Partition,
-    key: LaneKey,
-    skip: u64,
-    number: u64,
-) -> Option<(Order, i32, usize)> {
-    let lane = partition.lane(key)?;
-    let backlog = lane.machine.backlog()?;
-    let address = Arc::clone(&lane.away.as_ref()?.address);
-    let mut waiting = partition
-        .records(lane)
-        .skip(usize::try_from(skip).ok()?)
-        .peekable();
-    let limit = backlog.run_limit(waiting.peek()?.offset, RUN_EVENTS);
-    let mut bytes = 0;
-    let mut events = Vec::new();
-    for record in waiting.take(limit) {
-        if !events.is_empty() && bytes + record.size() > RUN_BYTES {
-            break;
-        }
-        bytes += record.size();
-        events.push(record.clone());
-    }
-    let span = Span {
-        events: u32::try_from(events.len()).ok()?,
-        first: events.first()?.offset,
-        last: events.last()?.offset,
-    };
-    let last_error = backlog.last_failure.as_ref().map(|failure| {
-        let status = failure.status.map(|status| format!(" {status}"));
-        format!("{}{}", failure.reason, status.unwrap_or_default())
-    });
-    let header = partition.lane_mut(key)?.machine.park(number, span)?;
-    let bucket = address.bucket;
-    let run = Box::new(Run {
-        lane: address,
-        incarnation: header.incarnation,
-        reason: header.reason,
-        prev: header.prev,
-        attempts: header.attempts,
-        first_failed_at: Some(header.since),
-        not_before: match header.not_before {
-            NotBefore::At(at) => Some(at),
-            NotBefore::Never => None,
-        },
-        last_error,
-        events,
-    });
-    let order = if header.by_reference {
-        Order::ParkReference(run)
-    } else {
-        Order::Park(run)
-    };
-    Some((order, bucket, bytes))
 }

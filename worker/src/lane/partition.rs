@@ -233,6 +233,12 @@ impl Partition {
         self.publish(freed);
     }
 
+    /// Bytes of parked events that a lane counts for.
+    pub fn room(&self, key: LaneKey) -> usize {
+        let away = self.lane(key).and_then(|lane| lane.away.as_ref());
+        away.map_or(0, |away| away.room)
+    }
+
     /// Adds a lane for what is read from now on. [`Partition::sort_lanes`] must be called after it.
     pub fn add(&mut self, lane: Lane) {
         match self

@@ -3,9 +3,8 @@
 //! Owns the allowance: few while the target is DOWN, so that probes cost little and a target that
 //! hangs holds little; doubled with each delivery, so that recovery is no denial of service.
 
-use std::collections::VecDeque;
-
 use super::LaneKey;
+use super::line::Line;
 
 /// Lanes that may probe a target that is DOWN.
 const PROBES: u32 = 2;
@@ -18,7 +17,7 @@ const MOST: u32 = 64;
 pub struct Recovering {
     draining: u32,
     allowance: u32,
-    waiting: VecDeque<LaneKey>,
+    line: Line,
 }
 
 impl Default for Recovering {
@@ -26,7 +25,7 @@ impl Default for Recovering {
         Self {
             draining: 0,
             allowance: PROBES,
-            waiting: VecDeque::new(),
+            line: Line::default(),
         }
     }
 }
@@ -34,11 +33,12 @@ impl Default for Recovering {
 impl Recovering {
     /// Whether a lane may begin to drain; one that may not is kept and named later.
     pub fn admits(&mut self, lane: LaneKey) -> bool {
-        let admits = self.draining < self.allowance;
-        if !admits && !self.waiting.contains(&lane) {
-            self.waiting.push_back(lane);
-        }
-        admits
+        self.line.admits(lane, self.free())
+    }
+
+    /// Whether lanes wait.
+    pub fn is_waited_for(&self) -> bool {
+        self.line.is_waited_for()
     }
 
     /// A lane begins to drain.
@@ -65,12 +65,19 @@ impl Recovering {
         self.allowance = PROBES;
     }
 
-    /// The lanes that may ask again.
+    /// Names others for the places of those that did not ask.
     #[must_use]
-    pub fn next(&mut self) -> Vec<LaneKey> {
-        let free = self.allowance.saturating_sub(self.draining) as usize;
-        let free = free.min(self.waiting.len());
-        self.waiting.drain(..free).collect()
+    pub fn name_others(&mut self) -> Vec<LaneKey> {
+        self.line.forget_named();
+        self.next()
+    }
+
+    fn next(&mut self) -> Vec<LaneKey> {
+        self.line.next(self.free())
+    }
+
+    fn free(&self) -> usize {
+        self.allowance.saturating_sub(self.draining) as usize
     }
 }
 
@@ -98,7 +105,10 @@ mod tests {
         }
         let woken = recovering.delivered();
         assert_eq!(woken, [lane(2), lane(3)]);
-        woken.iter().for_each(|_| recovering.began());
+        for lane in woken {
+            assert!(recovering.admits(lane));
+            recovering.began();
+        }
         assert_eq!(recovering.delivered().len(), 4);
         recovering.failed();
         assert!(!recovering.admits(lane(9)));

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::{Epoch, RowKey};
 
+use super::orders::write_terminator;
 use super::outlet::Out;
-use super::parking::write_terminator;
 use super::shard::Shard;
 use super::taking_over::place;
 use crate::park::{Order, Ticket};
@@ -23,6 +23,7 @@ impl<P> Shard<P> {
         }
         self.next_upkeep = (!self.partitions.is_empty()).then(|| now + UPKEEP_INTERVAL);
         self.targets.values().for_each(|target| target.look(now));
+        self.ask_waiting();
         self.ask_waiting();
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {

@@ -246,7 +246,7 @@ impl Ownership {
             by_shard
                 .entry(partition.shard)
                 .or_default()
-                .push((run.slot, run.records));
+                .push((run.slot, run.records.finish()));
         }
         for (shard, records) in by_shard {
             self.outboxes.say(shard, ShardMessage::Records(records));

@@ -7,7 +7,7 @@ use rdkafka::message::{BorrowedMessage, Message, Timestamp as KafkaTimestamp};
 use rdkafka::types::RDKafkaTopic;
 
 use super::ffi::RecordHeaders;
-use super::record::{Record, Timestamp};
+use super::record::{Cutting, RECORD_OVERHEAD_BYTES, Record, Timestamp};
 
 /// Most records of one wake-up: shards get work after at most about a millisecond of reading.
 pub(super) const WAKE_UP_RECORDS: usize = 1_000;
@@ -32,7 +32,7 @@ pub(super) struct Run {
     /// The partition's slot.
     pub(super) slot: u32,
     /// The records, in offset order.
-    pub(super) records: Vec<Record>,
+    pub(super) records: Cutting,
     /// The offset after the last of them.
     pub(super) next: i64,
     /// What they count against the budget.
@@ -82,9 +82,7 @@ impl Batch {
         if message.offset() < run.next {
             return;
         }
-        let record = cut(message);
-        let cost = record.cost();
-        run.push(record);
+        let cost = run.push(message);
         self.records += 1;
         self.cost += cost;
         self.spent |= run.room <= 0;
@@ -114,7 +112,7 @@ impl Run {
     fn new(place: Place, topic: *const RDKafkaTopic, partition: i32) -> Self {
         Self {
             slot: place.slot,
-            records: Vec::new(),
+            records: Cutting::default(),
             next: place.next,
             cost: 0,
             bytes: 0,
@@ -124,28 +122,36 @@ impl Run {
         }
     }
 
-    fn push(&mut self, record: Record) {
-        let cost = record.cost();
-        self.next = record.offset + 1;
+    fn push(&mut self, message: &BorrowedMessage<'_>) -> usize {
+        let cost = self.records.cut(
+            (message.offset(), timestamp(message)),
+            message.key(),
+            message.payload(),
+            RecordHeaders::of(message),
+        );
+        self.next = message.offset() + 1;
         self.cost += cost;
-        self.bytes += record.size();
+        self.bytes += cost - RECORD_OVERHEAD_BYTES;
         self.room -= i64::try_from(cost).unwrap_or(i64::MAX);
-        self.records.push(record);
+        cost
     }
 }
 
 /// A record of our own, cut out of librdkafka's fetch buffer.
 pub(crate) fn cut(message: &BorrowedMessage<'_>) -> Record {
-    let timestamp = match message.timestamp() {
-        KafkaTimestamp::NotAvailable => Timestamp::Missing,
-        KafkaTimestamp::CreateTime(millis) => Timestamp::Created(millis),
-        KafkaTimestamp::LogAppendTime(millis) => Timestamp::Appended(millis),
-    };
     Record::new(
         message.offset(),
-        timestamp,
+        timestamp(message),
         message.key(),
         message.payload(),
         RecordHeaders::of(message),
     )
+}
+
+fn timestamp(message: &BorrowedMessage<'_>) -> Timestamp {
+    match message.timestamp() {
+        KafkaTimestamp::NotAvailable => Timestamp::Missing,
+        KafkaTimestamp::CreateTime(millis) => Timestamp::Created(millis),
+        KafkaTimestamp::LogAppendTime(millis) => Timestamp::Appended(millis),
+    }
 }

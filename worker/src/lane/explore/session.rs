@@ -277,6 +277,9 @@ impl Session {
     pub(super) fn settle(&mut self) {
         let terminated = self.own.is_some_and(|own| own.is_terminated());
         self.frontier += i64::from(self.machine.settle(terminated, self.clock));
+        if let Some(through) = self.machine.passed_by() {
+            self.frontier = self.frontier.max(self.visible().min(through + 1));
+        }
         self.full &= self.frontier < self.visible();
         self.unsettled.retain(|(_, last)| *last >= self.frontier);
     }

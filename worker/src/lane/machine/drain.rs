@@ -15,7 +15,7 @@ use super::weak::{Weakness, weakened};
 
 /// Bytes that the reader may send for the first attempt after a failure. Most lanes that are probed
 /// stay DOWN, and what was read for them is thrown away.
-pub const ROOM_FIRST: usize = 64 * 1024;
+pub const ROOM_FIRST: usize = 16 * 1024;
 
 /// Bytes of a lane that drains well: two transactions of the default size.
 pub(super) const ROOM_MOST: usize = 2 * 1024 * 1024;
@@ -81,8 +81,9 @@ pub(super) struct Drain<E> {
     ahead: Option<i64>,
     /// Retention took records of this lane: the next one is taken whatever it follows.
     lost: bool,
-    /// Bytes the reader may have on its way.
-    granted: usize,
+    /// Bytes the reader may have on its way. Below zero when it sent a record that was larger than what
+    /// was left: the reader counts the same, and sends nothing before it is given more than it owes.
+    granted: i64,
     buffered: usize,
     /// Bytes that may be on their way or in the buffer. It grows with each delivery.
     room: usize,
@@ -108,7 +109,7 @@ impl<E: Event> Drain<E> {
             astray: false,
             ahead: None,
             lost: false,
-            granted: ROOM_FIRST,
+            granted: as_i64(ROOM_FIRST),
             buffered: 0,
             room: ROOM_FIRST,
             needed: 0,
@@ -122,7 +123,7 @@ impl<E: Event> Drain<E> {
     pub(super) fn take(&mut self, incarnation: Incarnation, runs: Vec<DrainedRun<E>>) -> u64 {
         let mut skipped = 0;
         for run in runs {
-            self.granted = self.granted.saturating_sub(run.size);
+            self.granted = self.granted.saturating_sub(as_i64(run.size));
             skipped += self.take_run(incarnation, run);
         }
         skipped
@@ -196,16 +197,31 @@ impl<E: Event> Drain<E> {
         self.room.min(most).max(self.needed)
     }
 
-    /// Bytes that the reader may send on top of what is left, once that is worth asking.
+    /// Bytes that are on their way or in the buffer.
+    fn held(&self) -> i64 {
+        self.granted.saturating_add(as_i64(self.buffered))
+    }
+
+    /// Bytes that the lane counts for: its room, or what it holds beyond that.
+    pub(super) fn claim(&self, most: usize) -> usize {
+        let held = usize::try_from(self.held()).unwrap_or(0);
+        self.room(most).max(held)
+    }
+
+    /// Bytes that the reader may send on top of what is left, once that is worth a fetch: when more than
+    /// half of the room is free, or when nothing can be sent before more comes.
     pub(super) fn wanted(&self, most: usize) -> Option<usize> {
         let room = self.room(most);
-        let wanted = room.saturating_sub(self.granted + self.buffered);
-        (self.granted == 0 && wanted > 0 || wanted > room / 2).then_some(wanted)
+        let wanted = as_i64(room).saturating_sub(self.held());
+        let wanted = usize::try_from(wanted).unwrap_or(0);
+        let stands = self.buffered == 0 || self.needed > self.buffered;
+        let is_worth_it = wanted > room / 2 || (self.granted <= 0 && stands && wanted > 0);
+        is_worth_it.then_some(wanted)
     }
 
     /// Lets the reader send that many bytes more.
     pub(super) fn grant(&mut self, bytes: usize) {
-        self.granted += bytes;
+        self.granted = self.granted.saturating_add(as_i64(bytes));
     }
 
     /// A transaction has more bytes than the room: it must be read whole.
@@ -242,11 +258,6 @@ impl<E: Event> Drain<E> {
             buffer: &self.buffer,
             again,
         }
-    }
-
-    /// Bytes the reader may send.
-    pub(super) fn granted(&self) -> usize {
-        self.granted
     }
 
     /// First and last offset of the attempt in flight.
@@ -316,6 +327,10 @@ impl<E: Event> Drain<E> {
     pub(super) fn has_gap(&self) -> bool {
         self.ahead.is_some_and(|ahead| ahead > self.through)
     }
+}
+
+fn as_i64(bytes: usize) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// What is there of a transaction that was attempted before.

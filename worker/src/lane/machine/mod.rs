@@ -25,155 +25,18 @@ mod row;
 #[cfg(test)]
 mod tests;
 pub(in crate::lane) mod weak;
+mod words;
 
 use std::time::Instant;
 
-use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, LastFailure, NotBefore, ParkReason};
+use parcelhook_crds::lane::{Incarnation, LaneRow, ParkReason};
 
 pub use backlog::{Backlog, Header};
 pub use drain::{DrainedRun, ROOM_FIRST};
 pub use given_up::{Ages, GivenUp, WhyGivenUp};
 pub use live::{Live, NotNow, Phase};
 use weak::{Weakness, weakened};
-
-/// An event as the machine sees it.
-pub trait Event {
-    /// Offset in the source partition.
-    fn offset(&self) -> i64;
-    /// Bytes it holds in memory.
-    fn cost(&self) -> usize;
-    /// Whether only its place is left: it cannot be sent.
-    fn is_gone(&self) -> bool {
-        false
-    }
-}
-
-/// When the next attempt may be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Due {
-    /// Then: for waiting, and as milliseconds since the Unix epoch for whoever reads the row.
-    At(Instant, i64),
-    /// Not by itself.
-    Never,
-}
-
-impl Due {
-    /// Whether it has come.
-    pub fn has_come(self, now: Instant) -> bool {
-        match self {
-            Self::At(at, _) => at <= now,
-            Self::Never => false,
-        }
-    }
-
-    /// As rows say it.
-    pub fn not_before(self) -> NotBefore {
-        match self {
-            Self::At(_, unix) => NotBefore::At(unix),
-            Self::Never => NotBefore::Never,
-        }
-    }
-}
-
-/// A transaction that was sent: how many events, and which they span.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Span {
-    /// Events.
-    pub events: u32,
-    /// Offset of the first.
-    pub first: i64,
-    /// Offset of the last.
-    pub last: i64,
-}
-
-/// What the machine must know of its partition to leave live.
-#[derive(Clone, Copy, Debug)]
-pub struct Opening {
-    /// The partition's epoch.
-    pub epoch: Epoch,
-    /// An offset of the bucket that is not above its end.
-    pub bucket_end: i64,
-    /// Milliseconds since the Unix epoch.
-    pub unix: i64,
-    /// Offset of the lane's oldest event that is not delivered; with none, the partition's position.
-    pub first: i64,
-}
-
-/// A failed attempt.
-#[derive(Clone, Debug)]
-pub struct Failed {
-    /// When the next may be made.
-    pub due: Due,
-    /// For the row.
-    pub failure: LastFailure,
-}
-
-/// What follows the end of an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum After {
-    /// The queue's oldest events are done.
-    Done {
-        /// How many.
-        events: u32,
-    },
-    /// Ask [`Machine::work`].
-    Work,
-}
-
-/// What the lane has to do now, besides attempts while it is live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Work {
-    /// Produce the lane's row: [`Machine::write_row`].
-    WriteRow,
-    /// Produce a run that begins behind the queue's first `skip` events: [`Machine::park`].
-    Park {
-        /// Events that are on their way already.
-        skip: u64,
-    },
-    /// Read the bucket: [`Machine::begin_drain`].
-    BeginDrain,
-    /// Let the reader send more: [`Machine::more`].
-    More,
-    /// Send drained events: [`Machine::drainable`], [`Machine::start_drain`].
-    Attempt,
-    /// Produce a dead letter: [`Machine::give_up`].
-    GiveUp,
-    /// Stop reading: [`Machine::rest`].
-    Rest,
-    /// Produce the tombstone: [`Machine::tombstone`].
-    Tombstone,
-}
-
-/// What was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    /// A run.
-    Park,
-    /// The lane's row.
-    Row,
-    /// The lane's tombstone: the lane is live.
-    Tombstone,
-    /// A dead letter.
-    DeadLetter(WhyGivenUp),
-}
-
-/// What the machine is told of the lane's queue when it is asked for work.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sight {
-    /// The queue's events, those on their way into the retry topic included.
-    pub waiting: u64,
-    /// So much waits that it must not be held for a cut-over.
-    pub hold_is_full: bool,
-    /// Whether a run may be produced now.
-    pub may_park: bool,
-    /// Bytes of parked events that all lanes together leave this one.
-    pub room_most: usize,
-    /// Offset of the next event of the source: what is below and not in the retry topic will not come.
-    pub position: i64,
-    /// What is too old.
-    pub ages: Ages,
-}
+pub use words::{After, Due, Event, Failed, Opening, Sight, Span, Work, Written};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -391,6 +254,13 @@ impl<E: Event> Machine<E> {
         self.backlog
             .as_mut()
             .map_or(0, |backlog| backlog.settle(terminated, unix))
+    }
+
+    /// The queue's events up to this offset need no copy: they were delivered, by the attempt that was in
+    /// flight when the lane left live or by a predecessor's. Left in the queue they would be sent again
+    /// when the lane is live. None while copies are on their way.
+    pub fn passed_by(&self) -> Option<i64> {
+        self.backlog.as_ref()?.passed_by()
     }
 
     /// Begins to read the bucket. Returns the drain's number, the offset to read from, and the bytes

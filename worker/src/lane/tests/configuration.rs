@@ -237,7 +237,7 @@ fn a_slow_targets_ephemeral_events_leave_memory_behind_the_attempt_in_flight() {
     bench.assign(0, vec![]);
     bench.read(0, [0]);
     bench.read(0, [1, 2]);
-    bench.pause(0);
+    bench.pause(0, true);
     for _ in 0..4 {
         bench.wait(1);
     }

@@ -196,7 +196,10 @@ impl Bench {
     }
 
     fn read(&mut self, slot: u32, offsets: impl IntoIterator<Item = i64>) {
-        let records: Vec<_> = offsets.into_iter().map(record).collect();
+        self.take(slot, offsets.into_iter().map(record).collect());
+    }
+
+    fn take(&mut self, slot: u32, records: Vec<Record>) {
         self.progress[&slot].charge(records.iter().map(Record::cost).sum());
         self.shard.records(vec![(slot, records)], self.now);
         self.settle();
@@ -296,9 +299,9 @@ impl Bench {
         self.settle();
     }
 
-    /// The consumer thread stops reading the partition, because it holds too much.
-    fn pause(&mut self, slot: u32) {
-        self.progress[&slot].set_paused(true);
+    /// The consumer thread stops reading the partition, because it holds too much, or goes on.
+    fn pause(&mut self, slot: u32, paused: bool) {
+        self.progress[&slot].set_paused(paused);
     }
 
     /// Whether a successor would find the event in the retry topic.
@@ -365,8 +368,11 @@ fn unix_millis(now: Instant) -> i64 {
 }
 
 fn record(offset: i64) -> Record {
+    record_of(offset, &offset.to_string())
+}
+
+fn record_of(offset: i64, value: &str) -> Record {
     let key = format!("key-{}", offset % 3);
-    let value = offset.to_string();
     Record::new(
         offset,
         Timestamp::Missing,

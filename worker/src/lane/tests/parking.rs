@@ -1,7 +1,12 @@
 //! What happens to a failing target's events: one promise a test.
 
+use std::collections::VecDeque;
+
+use parcelhook_crds::spec::source::KeyMatch;
+
 use super::*;
-use crate::park::Refused;
+use crate::park::bucket::bucket;
+use crate::park::{Order, Refused, Ticket};
 
 fn parked(bench: &Bench) -> Vec<i64> {
     let runs = bench.topics.buckets.values().flatten();
@@ -192,7 +197,7 @@ fn a_target_that_hangs_is_overtaken_by_nobody_and_its_events_leave_memory() {
     bench.end(bench.attempt_of(2), delivered());
     bench.read(0, [1, 2]);
     bench.end(bench.attempt_of(2), delivered());
-    bench.pause(0);
+    bench.pause(0, true);
     for _ in 0..4 {
         bench.wait(1);
     }
@@ -251,8 +256,8 @@ fn an_event_that_the_topic_does_not_take_goes_alone_and_then_by_its_place() {
 fn lanes_that_wait_for_room_all_get_their_turn() {
     let mut bench = Bench::new([]);
     bench.shard = Shard::new(Surroundings {
-        // A quarter of a mebibyte for what is read back: four lanes at first, or one that drains well.
-        budget_bytes: 1 << 19,
+        // 64 KiB for what is read back: four lanes at first, or one that drains well.
+        budget_bytes: 1 << 17,
         ..surroundings()
     });
     bench.apply((1..=20).map(target));
@@ -275,4 +280,101 @@ fn lanes_that_wait_for_room_all_get_their_turn() {
         let expected: Vec<i64> = (0..18).collect();
         assert_eq!(bench.delivered(number, 0), expected, "target {number}");
     }
+}
+
+/// There is room for one lane only, and it has much to send.
+#[test]
+fn a_lane_that_drains_for_long_gives_way_to_one_that_waits() {
+    let mut bench = Bench::new([]);
+    bench.shard = Shard::new(Surroundings {
+        budget_bytes: 1 << 15,
+        ..surroundings()
+    });
+    bench.apply([target(1), target(2)]);
+    bench.assign(0, vec![]);
+    bench.read(0, 0..60);
+    bench.end(bench.attempt_of(1), unavailable());
+    bench.wait(3);
+    bench.end(bench.attempt_of(2), unavailable());
+    let mut before = Vec::new();
+    while bench.delivered(2, 0).len() < 60 {
+        bench.wait(1);
+        before.push(bench.delivered(1, 0).len());
+        bench.end(0, delivered());
+    }
+    assert!(before[3] > 0, "the first was there first");
+    let half_way = before[before.len() / 2];
+    assert!(half_way < 60, "and did not keep all to itself: {before:?}");
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+        bench.wait(1);
+    }
+    let all: Vec<i64> = (0..60).collect();
+    assert_eq!(
+        (bench.delivered(1, 0), bench.delivered(2, 0)),
+        (&*all, &*all)
+    );
+}
+
+/// A parked record may be many times larger than what a lane reads at first.
+#[test]
+fn events_larger_than_the_room_of_a_drain_come_back_one_after_the_other() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    let value = format!("\"{}\"", "x".repeat(300 << 10));
+    bench.take(0, (0..12).map(|offset| record_of(offset, &value)).collect());
+    bench.end(0, unavailable());
+    bench.wait(3);
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    let expected: Vec<i64> = (0..12).collect();
+    assert_eq!(bench.delivered(1, 0), expected);
+    assert!(bench.topics.rows.is_empty(), "the lane is live again");
+}
+
+/// Its copy was never made, because another lane's runs filled the bucket.
+#[test]
+fn what_was_delivered_after_its_lane_had_left_is_not_sent_again() {
+    let crowded = bucket(Uuid::from_u128(1), topics::BUCKETS);
+    let in_the_same = |number: &u128| bucket(Uuid::from_u128(*number), topics::BUCKETS) == crowded;
+    let slow = (2..).find(in_the_same).expect("numbers are many");
+    let keys = vec![KeyMatch::Exact("key-1".to_owned())];
+    let headers = Vec::new();
+    let some = CompiledTarget {
+        sources: vec![source(Some(Filter { headers, keys }))],
+        ..target(slow)
+    };
+    let mut bench = Bench::new([target(1), some]);
+    bench.assign(0, vec![]);
+    bench.writes = false;
+    let value = format!("\"{}\"", "x".repeat(300 << 10));
+    bench.take(0, (0..6).map(|offset| record_of(offset, &value)).collect());
+    bench.end(bench.attempt_of(1), unavailable());
+    // All is written but the runs that fill the bucket.
+    bench.pause(0, true);
+    let mut runs = VecDeque::new();
+    for _ in 0..20 {
+        bench.wait(1);
+        let is_run = |(_, order): &(Ticket, Order)| matches!(order, Order::Park(_));
+        while let Some(run) = bench.topics.orders.iter().position(is_run) {
+            runs.extend(bench.topics.orders.remove(run));
+        }
+        bench.topics.write_next(&mut bench.shard, bench.now);
+    }
+    assert!(
+        !runs.is_empty() && bench.topics.rows.len() == 2,
+        "both have left live"
+    );
+    bench.end(bench.attempt_of(slow), delivered());
+    bench.pause(0, false);
+    bench.writes = true;
+    bench.settle();
+    bench.topics.orders.extend(runs);
+    bench.settle();
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.delivered(slow, 0), [1, 4]);
+    assert_eq!(bench.delivered(1, 0), [0, 1, 2, 3, 4, 5]);
 }

@@ -30,6 +30,13 @@ enum Step {
         target: u128,
         suspend: bool,
     },
+    /// A partition that is paused sends slow lanes away.
+    Pause {
+        slot: u32,
+        paused: bool,
+    },
+    /// What is produced is written at once, or waits.
+    Writes(bool),
 }
 
 fn outcomes() -> impl Strategy<Value = Outcome> {
@@ -51,6 +58,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => (0..600_u64).prop_map(|seconds| Step::Wait { seconds }),
         1 => (1..=TARGETS, any::<bool>()).prop_map(|(target, narrow)| Step::Narrow { target, narrow }),
         1 => (1..=TARGETS, any::<bool>()).prop_map(|(target, suspend)| Step::Suspend { target, suspend }),
+        1 => (0..SLOTS, any::<bool>()).prop_map(|(slot, paused)| Step::Pause { slot, paused }),
+        1 => any::<bool>().prop_map(Step::Writes),
     ];
     prop::collection::vec(step, 1..120)
 }
@@ -118,6 +127,11 @@ fn run(bench: &mut Bench, model: &mut Model, step: Step) {
             model.target(target).suspend = suspend;
             bench.apply(model.targets.clone());
         }
+        Step::Pause { slot, paused } => bench.pause(slot, paused),
+        Step::Writes(writes) => {
+            bench.writes = writes;
+            bench.settle();
+        }
     }
 }
 
@@ -158,6 +172,7 @@ proptest! {
             run(&mut bench, &mut model, step);
             assert_commits_are_safe(&bench, &model);
         }
+        run(&mut bench, &mut model, Step::Writes(true));
         for number in 1..=TARGETS {
             run(&mut bench, &mut model, Step::Suspend { target: number, suspend: false });
             // A change of the target wakes lanes that wait for one.
@@ -177,6 +192,7 @@ proptest! {
         for (key, wanted) in &model.wanted {
             prop_assert_eq!(bench.delivered.get(key).map_or(&[][..], Vec::as_slice), &wanted[..]);
         }
+        prop_assert_eq!(bench.topics.readers(), 0, "who reads no more has said so");
         for (slot, position) in model.position.into_iter().enumerate() {
             prop_assert_eq!(bench.frontier(slot as u32), position);
             prop_assert_eq!(bench.progress[&(slot as u32)].in_flight_bytes(), 0);

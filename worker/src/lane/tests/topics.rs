@@ -39,7 +39,8 @@ pub(super) struct Topics {
 struct Reader {
     lane: Arc<LaneAddress>,
     cursor: usize,
-    room: usize,
+    /// Below zero when a record was larger than what was left, as with the reader of the worker.
+    room: i64,
 }
 
 impl Topics {
@@ -177,6 +178,7 @@ impl Topics {
                 room,
             } => {
                 let cursor = usize::try_from(from).unwrap();
+                let room = room as i64;
                 let reader = Reader { lane, cursor, room };
                 assert!(
                     self.readers.insert(key, reader).is_none(),
@@ -184,7 +186,7 @@ impl Topics {
                 );
             }
             Scan::More { key, room } => {
-                self.readers.get_mut(&key).unwrap().room += room;
+                self.readers.get_mut(&key).unwrap().room += room as i64;
             }
             Scan::End { key } => {
                 assert!(self.readers.remove(&key).is_some(), "{key:?} did not read");
@@ -212,7 +214,7 @@ impl Topics {
                 if run.lane == reader.lane {
                     let parked_at = self.parked_at[&reader.lane.bucket][reader.cursor];
                     let parked = read_back(run, reader.cursor as i64, parked_at, &self.gone);
-                    reader.room = reader.room.saturating_sub(parked.size());
+                    reader.room -= parked.size() as i64;
                     runs.push(parked);
                 }
                 reader.cursor += 1;

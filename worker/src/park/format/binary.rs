@@ -14,7 +14,7 @@
 //! lanes. Reading allocates no more than the input's size asks for.
 
 use crate::park::RUN_EVENTS;
-use crate::source::record::{Record, Timestamp};
+use crate::source::record::{Cutting, Record, Timestamp};
 
 use super::Header;
 
@@ -71,15 +71,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Vec<Record>, BinaryError> {
         .ok()
         .filter(|count| (1..=RUN_EVENTS).contains(count))
         .ok_or(BinaryError::Count(count))?;
-    let mut events = Vec::with_capacity(count);
+    let mut events = Cutting::default();
     let mut offset: Option<i64> = None;
     for _ in 0..count {
-        let event = read_event(&mut rest, offset)?;
-        offset = Some(event.offset);
-        events.push(event);
+        offset = Some(read_event(&mut rest, offset, &mut events)?);
     }
     if rest.0.is_empty() {
-        Ok(events)
+        Ok(events.finish())
     } else {
         Err(BinaryError::Long)
     }
@@ -146,7 +144,11 @@ fn write_varint(sink: &mut impl Sink, mut number: u64) {
     sink.put(&[number as u8]);
 }
 
-fn read_event(rest: &mut Cursor<'_>, before: Option<i64>) -> Result<Record, BinaryError> {
+fn read_event(
+    rest: &mut Cursor<'_>,
+    before: Option<i64>,
+    events: &mut Cutting,
+) -> Result<i64, BinaryError> {
     let distance = i64::try_from(rest.varint()?).map_err(|_| BinaryError::Number)?;
     // Two events of one partition never have the same offset.
     let rises = before.is_none() || distance > 0;
@@ -165,7 +167,8 @@ fn read_event(rest: &mut Cursor<'_>, before: Option<i64>) -> Result<Record, Bina
         rest.header()?;
         left -= 1;
     }
-    Ok(Record::new(offset, timestamp, key, value, headers))
+    events.cut((offset, timestamp), key, value, headers);
+    Ok(offset)
 }
 
 /// What is left to read.

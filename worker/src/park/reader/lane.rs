@@ -15,38 +15,30 @@ use crate::park::{DrainKey, LaneAddress, ParkedBody, ParkedRun, Read};
 /// `resume_offset` over others' records; a bucket may have a thousand lanes.
 const TELL_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Bytes that a lane takes.
-///
-/// A lane whose room is used up rests until half of it is free again: to go back to its place costs
-/// a fetch, which must be worth it. The last record may be larger than what is left, or one that is
-/// larger than the whole room would never come.
+/// Bytes that a lane takes. The last record may be larger than what is left, or one that is larger than
+/// the whole room would never come; what is too much is owed, and the lane that gives room counts it in.
+/// To go back to a lane's place costs a fetch: whoever gives room gives enough to be worth it.
 #[derive(Debug)]
-pub(super) struct Room {
+struct Room {
     free: i64,
-    whole: i64,
-    resting: bool,
 }
 
 impl Room {
     fn new(bytes: usize) -> Self {
-        let mut room = Self {
-            free: 0,
-            whole: 0,
-            resting: true,
-        };
-        room.add(bytes);
-        room
+        let free = as_i64(bytes);
+        Self { free }
     }
 
     fn add(&mut self, bytes: usize) {
         self.free = self.free.saturating_add(as_i64(bytes));
-        self.whole = self.whole.max(self.free);
-        self.resting &= self.free < (self.whole / 2).max(1);
     }
 
     fn take(&mut self, bytes: usize) {
         self.free = self.free.saturating_sub(as_i64(bytes));
-        self.resting |= self.free <= 0;
+    }
+
+    fn is_used_up(&self) -> bool {
+        self.free <= 0
     }
 }
 
@@ -111,7 +103,7 @@ impl Lane {
     /// Whether the lane takes its next record.
     pub(super) fn is_ready(&self) -> bool {
         // What follows a cut must not be told before it.
-        !self.room.resting && self.cut.is_none()
+        !self.room.is_used_up() && self.cut.is_none()
     }
 
     /// Everything of the lane below this offset was handed over. `at` is where its bucket is read.
@@ -149,7 +141,7 @@ impl Lane {
     pub(super) fn take(&mut self, run: ParkedRun) -> bool {
         self.room.take(run.size());
         self.runs.push(run);
-        self.room.resting
+        self.room.is_used_up()
     }
 
     /// The first event that must be fetched before anything from it on is told.
@@ -175,7 +167,7 @@ impl Lane {
             Found::Unknown => ParkedBody::Reference,
         };
         self.room.take(run.size() - before);
-        self.room.resting
+        self.room.is_used_up()
     }
 
     /// Runs at the front that have all that they need.

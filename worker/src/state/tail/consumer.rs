@@ -47,7 +47,10 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        self.0.error(clock::now(), &error, reason);
+        // Who reads is told of the topic's end, and that is no news.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.0.error(clock::now(), &error, reason);
+        }
     }
 }
 

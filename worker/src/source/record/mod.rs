@@ -1,13 +1,18 @@
 //! One Kafka record, cut out of librdkafka's fetch buffer once.
 //!
-//! Owns one allocation that holds key, value and headers back to back, so that a record which waits
-//! pins only its own bytes and never a whole fetch buffer. All lanes that want the record read the
+//! Owns a piece of memory that holds key, value and headers back to back: an allocation of its own, or
+//! a part of one that [small records of one run share](Cutting), so that a record which waits pins
+//! little beside its own bytes and never a whole fetch buffer. All lanes that want the record read the
 //! same bytes; nobody copies them but the encoder that writes them into a request.
+
+mod cutting;
 
 use std::cell::Cell;
 use std::ops::Range;
 
 use bytes::Bytes;
+
+pub use cutting::Cutting;
 
 /// What a record costs the byte budget beside its bytes: its slot in the ledger.
 pub const RECORD_OVERHEAD_BYTES: usize = 96;
@@ -41,10 +46,16 @@ pub struct Record {
     /// The record's own timestamp.
     pub timestamp: Timestamp,
     data: Bytes,
+    parts: Parts,
+    json: Cell<Option<bool>>,
+}
+
+/// Where in its bytes a record has what. The headers come last.
+#[derive(Clone, Debug)]
+struct Parts {
     key: Option<Range<u32>>,
     value: Option<Range<u32>>,
     headers_at: u32,
-    json: Cell<Option<bool>>,
 }
 
 impl Record {
@@ -61,44 +72,36 @@ impl Record {
             .clone()
             .map(|(name, value)| 8 + name.len() + value.map_or(0, <[u8]>::len))
             .sum();
-        let mut data = Vec::with_capacity(
-            key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + header_bytes,
-        );
-        let key = key.map(|bytes| append(&mut data, bytes));
-        let value = value.map(|bytes| append(&mut data, bytes));
-        let headers_at = position(&data);
-        for (name, value) in headers {
-            append_length(&mut data, Some(name.len()));
-            append_length(&mut data, value.map(<[u8]>::len));
-            data.extend_from_slice(name.as_bytes());
-            data.extend_from_slice(value.unwrap_or_default());
-        }
+        let body_bytes = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+        let mut data = Vec::with_capacity(body_bytes + header_bytes);
+        let parts = append(&mut data, key, value, headers);
+        Self::of(offset, timestamp, data.into(), parts)
+    }
+
+    fn of(offset: i64, timestamp: Timestamp, data: Bytes, parts: Parts) -> Self {
         Self {
             offset,
             timestamp,
-            data: data.into(),
-            key,
-            value,
-            headers_at,
+            data,
+            parts,
             json: Cell::new(None),
         }
     }
 
     /// The key, or none when it is null.
     pub fn key(&self) -> Option<&[u8]> {
-        self.slice(self.key.as_ref())
+        self.slice(self.parts.key.as_ref())
     }
 
     /// The value, or none for a tombstone.
     pub fn value(&self) -> Option<&[u8]> {
-        self.slice(self.value.as_ref())
+        self.slice(self.parts.value.as_ref())
     }
 
     /// The value as a part of the shared allocation: cloning it copies no bytes.
     pub fn value_bytes(&self) -> Option<Bytes> {
-        self.value
-            .as_ref()
-            .map(|range| self.data.slice(range.start as usize..range.end as usize))
+        let value = self.parts.value.as_ref();
+        value.map(|range| self.data.slice(range.start as usize..range.end as usize))
     }
 
     /// The headers in their order: name, and value unless it is null.
@@ -106,7 +109,7 @@ impl Record {
         Headers {
             rest: self
                 .data
-                .get(self.headers_at as usize..)
+                .get(self.parts.headers_at as usize..)
                 .unwrap_or_default(),
         }
     }
@@ -167,15 +170,38 @@ impl<'a> Iterator for Headers<'a> {
 
 const NULL: u32 = u32::MAX;
 
-fn append(data: &mut Vec<u8>, bytes: &[u8]) -> Range<u32> {
-    let start = position(data);
-    data.extend_from_slice(bytes);
-    start..position(data)
+/// Writes a record's bytes behind what is there, and tells where in them it has what.
+fn append<'a>(
+    data: &mut Vec<u8>,
+    key: Option<&[u8]>,
+    value: Option<&[u8]>,
+    headers: impl Iterator<Item = (&'a str, Option<&'a [u8]>)>,
+) -> Parts {
+    let start = data.len();
+    let mut part = |bytes: &[u8]| {
+        let from = position(data, start);
+        data.extend_from_slice(bytes);
+        from..position(data, start)
+    };
+    let key = key.map(&mut part);
+    let value = value.map(&mut part);
+    let headers_at = position(data, start);
+    for (name, value) in headers {
+        append_length(data, Some(name.len()));
+        append_length(data, value.map(<[u8]>::len));
+        data.extend_from_slice(name.as_bytes());
+        data.extend_from_slice(value.unwrap_or_default());
+    }
+    Parts {
+        key,
+        value,
+        headers_at,
+    }
 }
 
-/// Kafka bounds a record to a 32-bit size, so a position always fits.
-fn position(data: &[u8]) -> u32 {
-    u32::try_from(data.len()).unwrap_or(NULL)
+/// Kafka bounds a record to a 32-bit size, so a position in it always fits.
+fn position(data: &[u8], start: usize) -> u32 {
+    u32::try_from(data.len() - start).unwrap_or(NULL)
 }
 
 fn append_length(data: &mut Vec<u8>, length: Option<usize>) {
