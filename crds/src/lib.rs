@@ -13,6 +13,7 @@ pub mod effective;
 pub mod lane;
 pub mod manifest;
 pub mod report;
+pub mod revision;
 pub mod secret;
 pub mod spec;
 pub mod status;

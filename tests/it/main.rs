@@ -44,6 +44,7 @@ mod check_command;
 mod configuration;
 mod dev_command;
 mod kafka_access;
+mod revisions;
 
 // Whom it talks to, and what it tells.
 mod admin;

@@ -21,7 +21,11 @@ use crate::{
 const PARTITIONS: i32 = 3;
 
 /// First offset that a receiver accepted of each partition, and the events from there on.
-fn from_the_first(receiver: &Receiver, topic: &str, ends: &BTreeMap<i32, i64>) -> Result<Expected> {
+pub(crate) fn from_the_first(
+    receiver: &Receiver,
+    topic: &str,
+    ends: &BTreeMap<i32, i64>,
+) -> Result<Expected> {
     let mut first: BTreeMap<i32, i64> = BTreeMap::new();
     for transaction in receiver.accepted()? {
         for event in transaction.events {

@@ -34,6 +34,8 @@ pub(crate) const PARTITIONS: usize = 4;
 pub(crate) struct Site<'k> {
     pub(crate) kafka: &'k Kafka,
     root: PathBuf,
+    /// The installation that its workers belong to.
+    installation: String,
 }
 
 impl Site<'static> {
@@ -46,11 +48,25 @@ impl Site<'static> {
 impl<'k> Site<'k> {
     /// An empty one, at `kafka`.
     pub(crate) fn on(kafka: &'k Kafka, purpose: &str) -> Result<Self> {
-        let root = directories::fresh(purpose)?;
-        let site = Self { kafka, root };
+        let mut site = Self {
+            kafka,
+            root: directories::fresh(purpose)?,
+            installation: String::new(),
+        };
+        site.installation = site.name().to_owned();
         fs::create_dir(site.targets())?;
         fs::create_dir(site.secrets())?;
         Ok(site)
+    }
+
+    /// Another site, with directories of its own, whose workers are of the same group.
+    pub(crate) fn another(&self) -> Result<Self> {
+        let site = Self::on(self.kafka, self.name())?;
+        let installation = self.installation.clone();
+        Ok(Self {
+            installation,
+            ..site
+        })
     }
 
     /// The directory of manifests.
@@ -78,7 +94,7 @@ impl<'k> Site<'k> {
 
     /// The consumer group of its workers.
     pub(crate) fn group(&self) -> String {
-        format!("parcelhook.{}.default", self.name())
+        format!("parcelhook.{}.default", self.installation)
     }
 
     /// A worker here.
@@ -95,7 +111,7 @@ impl<'k> Site<'k> {
     pub(crate) fn worker_at(&self, bootstrap: &str) -> Settings {
         Settings::new(WORKER, bootstrap, "default", &self.targets())
             .secrets(&self.secrets())
-            .flag("--installation", self.name())
+            .flag("--installation", self.installation.clone())
     }
 
     /// A new topic.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use parcelhook_crds::compiled::{CompiledTarget, Endpoint};
 use parcelhook_crds::lane::{LastFailure, ParkReason};
+use parcelhook_crds::revision::Revision;
 use parcelhook_crds::secret::Secret;
 use uuid::Uuid;
 
@@ -149,24 +150,42 @@ fn untried() -> TargetReport {
     }
 }
 
+fn revision(number: u64) -> Revision {
+    Revision { lineage: 1, number }
+}
+
 pub(crate) fn report() -> WorkerReport {
     let targets = [down(), untried()];
     WorkerReport {
-        revision: Some(7),
+        changes: Some(7),
+        revision: Some(revision(41)),
+        lacks: Some(revision(42)),
         targets: targets
             .into_iter()
             .map(|report| (report.target.uid, report))
             .collect(),
         source: SourceReport {
             joined: true,
-            partitions: vec![PartitionReport {
-                topic: "orders".into(),
-                partition: 1,
-                position: 103,
-                committed: Some(100),
-                lag: None,
-                paused: true,
-            }],
+            partitions: vec![
+                PartitionReport {
+                    topic: "orders".into(),
+                    partition: 1,
+                    position: 103,
+                    committed: Some(100),
+                    lag: None,
+                    paused: true,
+                    lacks: None,
+                },
+                PartitionReport {
+                    topic: "orders".into(),
+                    partition: 2,
+                    position: 7,
+                    committed: Some(7),
+                    lag: None,
+                    paused: false,
+                    lacks: Some(revision(42)),
+                },
+            ],
             records_read: 103,
             bytes_read: 2090,
             bytes_in_flight: 90,

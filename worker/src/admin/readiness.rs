@@ -8,7 +8,7 @@ use crate::report::WorkerReport;
 /// The reasons why the worker is not ready; none when it is.
 pub(super) fn missing(report: &WorkerReport) -> Vec<&'static str> {
     let mut missing = Vec::new();
-    if report.revision.is_none() {
+    if report.changes.is_none() {
         missing.push("the targets were not loaded yet");
     }
     if !report.source.joined {
@@ -38,7 +38,7 @@ mod tests {
     #[test]
     fn no_target_and_no_partition_can_be_ready() {
         let mut report = WorkerReport {
-            revision: Some(0),
+            changes: Some(0),
             ..WorkerReport::default()
         };
         report.source.joined = true;
@@ -49,9 +49,9 @@ mod tests {
     fn each_thing_that_is_missing_is_named() {
         let mut report = WorkerReport::default();
         assert_eq!(missing(&report).len(), 2);
-        report.revision = Some(1);
+        report.changes = Some(1);
         assert!(missing(&report)[0].contains("consumer group"));
-        report.revision = None;
+        report.changes = None;
         report.source.joined = true;
         assert!(missing(&report)[0].contains("targets"));
     }

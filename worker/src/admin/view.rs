@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use parcelhook_crds::compiled::CompiledTarget;
+use parcelhook_crds::revision::Revision;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -28,7 +29,9 @@ pub(super) struct WorkerView {
     pub(super) time: Option<String>,
     pub(super) ready: bool,
     pub(super) not_ready: Vec<&'static str>,
-    pub(super) revision: Option<u64>,
+    pub(super) changes: Option<u64>,
+    pub(super) revision: Option<String>,
+    pub(super) lacks: Option<String>,
     pub(super) targets: Vec<TargetView>,
     pub(super) problems: Vec<ProblemView>,
     pub(super) source: SourceView,
@@ -161,6 +164,7 @@ pub(super) struct PartitionView {
     pub(super) committed: Option<i64>,
     pub(super) lag: Option<i64>,
     pub(super) paused: bool,
+    pub(super) lacks: Option<String>,
 }
 
 impl WorkerView {
@@ -174,7 +178,9 @@ impl WorkerView {
             time: rfc3339(now),
             ready: not_ready.is_empty(),
             not_ready,
-            revision: report.revision,
+            changes: report.changes,
+            revision: shown(report.revision),
+            lacks: shown(report.lacks),
             targets,
             problems: report.problems.iter().map(ProblemView::new).collect(),
             source: SourceView::new(&report.source),
@@ -320,8 +326,13 @@ impl PartitionView {
             committed: partition.committed,
             lag: partition.lag,
             paused: partition.paused,
+            lacks: shown(partition.lacks),
         }
     }
+}
+
+fn shown(revision: Option<Revision>) -> Option<String> {
+    revision.map(|revision| revision.to_string())
 }
 
 /// A time in UTC; none when it lies outside of what the format can say.

@@ -238,6 +238,7 @@ mod tests {
             committed,
             lag: None,
             paused: false,
+            lacks: None,
         }
     }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::future::AbortHandle;
 use parcelhook_crds::lane::{LastFailure, ParkReason};
 
+use super::gate::Held;
 use super::machine::{After, Due, Failed, Span};
 use super::parking;
 use super::partition::Partition;
@@ -37,12 +38,15 @@ impl<P> Shard<P> {
             .partitions
             .get_mut(&key.slot)
             .filter(|partition| partition.may_act())?;
-        let lane = partition.lane(key).filter(|lane| !lane.gated)?;
+        let lane = partition.lane(key)?;
+        if lane.held == Held::Everything {
+            return None;
+        }
         if !lane.machine.is_live() {
             return self.work(key, now).then(|| self.launch_drain(key, now))?;
         }
         let retried = lane.machine.ready(now).ok()?;
-        if lane.ending && retried.is_none() && partition.waiting(lane) == 0 {
+        if lane.ending && retried.is_none() && partition.pending(lane) == 0 {
             partition.remove(key.index);
             return None;
         }

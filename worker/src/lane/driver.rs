@@ -28,17 +28,15 @@ use crate::park::{Produced, Read};
 use crate::report::TargetReport;
 use crate::source::{Revoked, ShardMessage};
 use crate::state::Told;
-use crate::state::shared::WorkerTarget;
+use crate::state::shared::Configuration;
 
 /// What the worker asks of a shard. Few and rare: one a configuration change, one a scrape.
 #[derive(Debug)]
 pub enum Request {
-    /// Take over a complete set of targets; answered when the lanes are those of the set.
+    /// Take a configuration over; answered when the lanes are those of it.
     Apply {
-        /// The targets.
-        targets: Arc<[WorkerTarget]>,
-        /// Targets that people have ended.
-        ended: Arc<[Uuid]>,
+        /// The configuration.
+        configuration: Configuration,
         /// Told when done.
         applied: oneshot::Sender<()>,
     },
@@ -139,11 +137,9 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
             ShardMessage::Committed {
                 slot,
                 epoch,
+                cfg,
                 offset,
-            } => {
-                self.shard.committed(slot, epoch, now);
-                self.shard.open_gate(slot, offset, now);
-            }
+            } => self.shard.committed(slot, (epoch, cfg), offset, now),
             ShardMessage::Records(records) => self.shard.records(records, now),
             ShardMessage::Position { slot, position } => self.shard.passed(slot, position),
             ShardMessage::Revoked(revoked) => {
@@ -157,14 +153,12 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
     fn request(&mut self, request: Request) {
         match request {
             Request::Apply {
-                targets,
-                ended,
+                configuration,
                 applied,
             } => {
                 let deliver = Rc::clone(&self.deliver);
                 self.shard.apply(
-                    &targets,
-                    &ended,
+                    &configuration,
                     |target| deliver.prepare(&target.compiled),
                     clock::now(),
                 );

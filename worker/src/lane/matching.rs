@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
 
 use super::ephemeral::Ephemeral;
+use super::gate::Held;
 use super::machine::Machine;
 use super::partition::Partition;
 use super::pressure::Mark;
@@ -28,42 +29,59 @@ use crate::transaction::selection::Selection;
 /// The targets of a shard.
 pub(super) type Targets<P> = FxHashMap<Uuid, Target<P>>;
 
-/// Brings the lanes that are there up to date with their targets. Returns those that end: their target
-/// is no more. One that lives by its row alone ends only when its target is among the `ended`.
+/// What became of the lanes of a partition that runs.
+#[derive(Debug)]
+pub(super) struct Followed {
+    /// Lanes that end: their target is no more.
+    pub(super) ending: Vec<LaneKey>,
+    /// Identities of lanes that select anew: that waits for a gate.
+    pub(super) held: Vec<u64>,
+}
+
+/// Brings the lanes that are there up to date with their targets. One that lives by its row alone ends
+/// only when its target is among the `ended`.
 pub(super) fn follow<P>(
     partition: &mut Partition,
     targets: &Targets<P>,
     ended: &FxHashSet<Uuid>,
     now: Instant,
-) -> Vec<LaneKey> {
+) -> Followed {
     let lanes: Vec<(LaneKey, Uuid, bool)> = partition
         .lanes()
         .map(|(key, lane)| (key, lane.uid, lane.orphan().is_some()))
         .collect();
-    let mut ending = Vec::new();
+    let (mut ending, mut held) = (Vec::new(), Vec::new());
     for (key, uid, is_orphan) in lanes {
         match targets.get(&uid) {
-            Some(target) if target.is_new => change(partition, key, target, now),
+            Some(target) if target.is_new => {
+                if change(partition, key, target, now) {
+                    held.push(key.id);
+                }
+            }
             Some(_) => {}
             None if is_orphan && !ended.contains(&uid) => {}
             None => ending.push(key),
         }
     }
     partition.sort_lanes();
-    ending
+    Followed { ending, held }
 }
 
 /// Begins a lane for each target that wants the topic and has none. `starts` are targets that begin
-/// later than the partition; the others begin with the next record. `next` numbers the lanes. Says whether
-/// a lane begins on a partition that runs: it is gated.
+/// later than the partition; the others begin with the next record. `next` numbers the lanes. Returns
+/// the identities of those that begin on a partition that runs: they wait for a gate.
 pub(super) fn begin<P>(
     partition: &mut Partition,
     targets: &Targets<P>,
     starts: &[(Uuid, i64)],
     next: &mut u64,
-) -> bool {
-    let gated = partition.has_run;
-    let mut begun = false;
+) -> Vec<u64> {
+    let held = if partition.has_run {
+        Held::Everything
+    } else {
+        Held::Nothing
+    };
+    let mut gated = Vec::new();
     let topic = Arc::clone(&partition.id.topic);
     let present: FxHashSet<Uuid> = partition.lanes().map(|(_, lane)| lane.uid).collect();
     for (uid, target) in targets.iter().filter(|(uid, _)| !present.contains(uid)) {
@@ -74,15 +92,17 @@ pub(super) fn begin<P>(
         partition.add(Lane {
             filter: target.filter(&topic),
             from: start.map_or(i64::MIN, |(_, from)| *from),
-            gated,
+            held,
             ephemeral: Ephemeral::of(target, &topic),
             ..lane(*next, *uid, partition.end(), stamp, selection)
         });
+        if partition.has_run {
+            gated.push(*next);
+        }
         *next += 1;
-        begun = true;
     }
     partition.sort_lanes();
-    gated && begun
+    gated
 }
 
 /// The target's lane for what a predecessor left; begun when there is none. One whose target no longer
@@ -146,7 +166,7 @@ fn lane(id: u64, uid: Uuid, end: Seq, stamp: Stamp, selection: Selection) -> Lan
         queue: Queue::Everything { next: end },
         machine: Machine::default(),
         restless: false,
-        gated: false,
+        held: Held::Nothing,
         ephemeral: None,
         wake: None,
         abort: None,
@@ -157,16 +177,23 @@ fn lane(id: u64, uid: Uuid, end: Seq, stamp: Stamp, selection: Selection) -> Lan
     }
 }
 
-/// The target has another version: what waits is sent under it, at once.
-fn change<P>(partition: &mut Partition, key: LaneKey, target: &Target<P>, now: Instant) {
+/// The target has another version: what waits is sent under it, at once. Says whether it selects anew on a
+/// partition that runs.
+fn change<P>(partition: &mut Partition, key: LaneKey, target: &Target<P>, now: Instant) -> bool {
     let stamp = stamp(partition, target);
     let reads = stamp.is_some();
     let (stamp, selection) = stamp.unwrap_or_else(|| last_stamp(partition, target));
     let topic = Arc::clone(&partition.id.topic);
     let filter = target.filter(&topic);
+    let has_run = partition.has_run;
     let Some(lane) = partition.lane_mut(key) else {
-        return;
+        return false;
     };
+    let took_nothing = lane.ending || lane.from == i64::MAX;
+    let anew = has_run && reads && (took_nothing || selection != lane.selection);
+    if anew && lane.held == Held::Nothing {
+        lane.held = Held::Behind;
+    }
     let unix = clock::unix_millis();
     lane.machine.suspend(target.of.is_suspended(), now, unix);
     lane.machine.row_changed();
@@ -187,6 +214,7 @@ fn change<P>(partition: &mut Partition, key: LaneKey, target: &Target<P>, now: I
         lane.machine.hurry(now, unix);
         lane.machine.dissolve();
     }
+    anew
 }
 
 /// For what waits of a target that no longer reads the topic.

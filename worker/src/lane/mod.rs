@@ -21,6 +21,7 @@ mod expiry;
 #[cfg(test)]
 mod explore;
 mod gate;
+mod inheriting;
 mod line;
 pub mod machine;
 mod matching;
@@ -46,6 +47,7 @@ pub mod target;
 #[cfg(test)]
 mod tests;
 mod unacked;
+mod upkeep;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -61,6 +63,7 @@ use crate::state::recovery::NotLive;
 use crate::transaction::selection::Selection;
 use absent::Orphan;
 use ephemeral::Ephemeral;
+use gate::Held;
 use machine::{Machine, WhyGivenUp};
 use pressure::Mark;
 use queue::Queue;
@@ -98,8 +101,8 @@ pub struct Lane {
     pub machine: Machine<ReadBack>,
     /// Whether the shard is about to look at it.
     pub restless: bool,
-    /// It is new, and waits for a commit: nothing of it is sent or parked.
-    pub gated: bool,
+    /// What of it waits for a commit: nothing of that is sent or parked.
+    pub held: Held,
     /// When the shard looks at it again, if it will.
     pub wake: Option<Instant>,
     /// Ends the attempt in flight.

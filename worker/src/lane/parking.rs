@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use parcelhook_crds::lane::ParkReason;
 
 use super::absent::tell;
+use super::gate::Held;
 use super::machine::{Ages, Due, Opening, Sight, Work, Written};
 use super::orders::{name, row_key, run, terminate, ticket};
 use super::outlet::Out;
@@ -84,7 +85,7 @@ impl<P> Shard<P> {
         };
         let suspended = reason == ParkReason::Suspended;
         match partition.lane(key) {
-            Some(lane) if lane.gated => return,
+            Some(lane) if lane.held == Held::Everything => return,
             Some(lane) if lane.is_ephemeral() => return self.drop_behind(key),
             Some(_) | None => {}
         }
@@ -366,13 +367,12 @@ pub(super) fn opening(
     surroundings: &Surroundings,
 ) -> Option<Opening> {
     let lane = partition.lane(key)?;
-    let first = partition.records(lane).next();
     let bucket = bucket(lane.uid, surroundings.buckets);
     Some(Opening {
         epoch: partition.own?.epoch,
         bucket_end: surroundings.ends.at_least(bucket),
         unix: clock::unix_millis(),
-        first: first.map_or(partition.position(), |record| record.offset),
+        first: partition.begins(lane),
     })
 }
 

@@ -2,24 +2,30 @@
 //!
 //! Owns the records that wait and who wants them. A record is offered to each lane once, when it
 //! arrives; the lanes then share the ledger's one copy. Keeps the partition's [`Progress`] true: the
-//! frontier only over what every lane is done with, the bytes down to the last one freed.
+//! frontier only over what every lane is done with, the bytes down to the last one freed. Which of its
+//! lanes have something to do is looked up in `looks`; what comes before it is owned waits in `early`.
+
+mod early;
+mod looks;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use parcelhook_crds::compiled::{CompiledTarget, Source};
-use parcelhook_crds::lane::Epoch;
+use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
-use super::gate::Gate;
+use super::gate::{Gates, Held};
 use super::own::Own;
 use super::stamp::{Stamp, Stamps};
+use super::takeover::Predecessor;
 use super::taking_over::UnderWay;
 use super::{Lane, LaneKey};
-use crate::source::ledger::Ledger;
+use crate::source::ledger::{Ledger, Seq};
 use crate::source::record::Record;
 use crate::source::{Assigned, PartitionId, Progress, StartedBy, TopicId};
 use crate::transaction::selection::Selection;
+use early::Early;
 
 /// See the module.
 #[derive(Debug)]
@@ -48,27 +54,19 @@ pub struct Partition {
     pub under_way: Option<UnderWay>,
     /// What decided where it starts.
     pub started_by: StartedBy,
-    /// The epoch in the group's commit when the partition was assigned.
-    pub predecessor: Option<Epoch>,
+    /// What the group's commit said when the partition was assigned.
+    pub predecessor: Predecessor,
     /// A write was refused: nothing is written before that.
     pub write_again: Option<Instant>,
     /// Whether a lane may be one whose target is not known.
     pub has_orphans: bool,
     /// Whether it was owned before: its lanes may have sent something.
     pub has_run: bool,
-    /// New lanes wait for a commit.
-    pub gate: Option<Gate>,
+    /// What a new configuration brings waits for a commit.
+    pub gates: Gates,
     /// What came before the partition was owned.
     early: Early,
     orders: u64,
-}
-
-/// What is read before it is known which lanes there are: an earlier owner's rows may name lanes of
-/// targets that nobody here knows. Bounded by the byte budget.
-#[derive(Debug, Default)]
-struct Early {
-    records: Vec<Record>,
-    position: Option<i64>,
 }
 
 impl Partition {
@@ -89,11 +87,14 @@ impl Partition {
             own: None,
             under_way: None,
             started_by: assigned.started_by,
-            predecessor: assigned.epoch,
+            predecessor: Predecessor {
+                epoch: assigned.epoch,
+                cfg: assigned.cfg,
+            },
             write_again: None,
             has_orphans: false,
             has_run: false,
-            gate: None,
+            gates: Gates::default(),
             early: Early::default(),
             orders: 0,
         }
@@ -117,6 +118,12 @@ impl Partition {
     /// What is shared with the consumer thread.
     pub fn progress(&self) -> &Progress {
         &self.progress
+    }
+
+    /// The configuration under which it runs on a worker that has this one: without any, its
+    /// predecessor's is handed on.
+    pub fn cfg(&self, revision: Option<Revision>) -> Option<Revision> {
+        revision.max(self.predecessor.cfg)
     }
 
     /// Whether its lanes may send and park.
@@ -160,8 +167,7 @@ impl Partition {
     /// Offers records to the lanes, in offset order. Before the partition is owned they only wait.
     pub fn take(&mut self, records: Vec<Record>) {
         if self.own.is_none() {
-            self.early.records.extend(records);
-            return;
+            return self.early.take(records);
         }
         let mut freed = 0;
         for record in records {
@@ -190,8 +196,7 @@ impl Partition {
     /// The log moved on without records that anybody could read.
     pub fn pass(&mut self, position: i64) {
         if self.own.is_none() {
-            self.early.position = Some(position);
-            return;
+            return self.early.pass(position);
         }
         self.ledger.pass(position);
         self.publish(0);
@@ -199,7 +204,7 @@ impl Partition {
 
     /// The partition is owned and its lanes are known: offers them what came before.
     pub fn take_early(&mut self) {
-        let Early { records, position } = std::mem::take(&mut self.early);
+        let (records, position) = std::mem::take(&mut self.early).into_parts();
         self.take(records);
         if let Some(position) = position {
             self.pass(position);
@@ -209,8 +214,8 @@ impl Partition {
     /// The lane is done with all that waits for it, and wants no more.
     pub fn discard(&mut self, index: u32) {
         let lane = self.lanes.get(index as usize).and_then(Option::as_ref);
-        let waiting = lane.map_or(0, |lane| self.waiting(lane));
-        self.done(index, u32::try_from(waiting).unwrap_or(u32::MAX));
+        let pending = lane.map_or(0, |lane| self.pending(lane));
+        self.done(index, u32::try_from(pending).unwrap_or(u32::MAX));
         self.sort_lanes();
     }
 
@@ -308,28 +313,6 @@ impl Partition {
         })
     }
 
-    /// Keys of the lanes that may have something to do now and were not named yet: an event waits and no
-    /// attempt is in flight, or the lane is not live.
-    pub fn grow_restless(&mut self, now: Instant) -> Vec<LaneKey> {
-        let (slot, end) = (self.slot, self.ledger.next());
-        let mut keys = Vec::new();
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let Some(lane) = lane.as_mut().filter(|lane| !lane.restless && !lane.gated) else {
-                continue;
-            };
-            let waits = lane.ending || !lane.queue.is_empty(end);
-            if lane.away.is_some() || waits && lane.machine.ready(now).is_ok() {
-                lane.restless = true;
-                keys.push(LaneKey {
-                    slot,
-                    index: index as u32,
-                    id: lane.id,
-                });
-            }
-        }
-        keys
-    }
-
     /// The lane is done with what waits behind its oldest `keep` events. Returns how many events that is.
     pub fn drop_behind(&mut self, index: u32, keep: u32) -> u64 {
         let end = self.ledger.next();
@@ -344,60 +327,46 @@ impl Partition {
         dropped.len() as u64
     }
 
-    /// The gate is open. Returns the lanes that waited for it.
-    pub fn open_all(&mut self) -> Vec<LaneKey> {
-        let gated: Vec<LaneKey> = self
-            .lanes()
-            .filter(|(_, lane)| lane.gated)
-            .map(|(key, _)| key)
-            .collect();
-        for key in &gated {
-            if let Some(lane) = self.lane_mut(*key) {
-                lane.gated = false;
-            }
-        }
-        gated
-    }
-
-    /// Keys of the live lanes that are slower than their events come.
-    pub fn slow_lanes(&mut self, now: Instant) -> Vec<LaneKey> {
-        let (slot, end) = (self.slot, self.ledger.next());
-        let mut slow = Vec::new();
-        for (index, lane) in self.lanes.iter_mut().enumerate() {
-            let may_be_slow = |lane: &&mut Lane| lane.machine.is_live() && !lane.gated;
-            let Some(lane) = lane.as_mut().filter(may_be_slow) else {
-                continue;
-            };
-            if lane.mark.is_slow(lane.queue.front(end), end, now) {
-                slow.push(LaneKey {
-                    slot,
-                    index: index as u32,
-                    id: lane.id,
-                });
-            }
-        }
-        slow
-    }
-
-    /// Whether no attempt is in flight and nothing of its lanes is on its way into our topics.
-    pub fn is_quiet(&self) -> bool {
-        self.lanes().all(|(_, lane)| {
-            let backlog = lane.machine.backlog();
-            let writes = backlog.is_some_and(|it| it.is_writing() || it.owes_row());
-            lane.abort.is_none() && !(writes && self.own.is_some())
-        })
-    }
-
     /// Events of a lane that are not done.
-    pub fn waiting(&self, lane: &Lane) -> u64 {
+    pub fn pending(&self, lane: &Lane) -> u64 {
         lane.queue.len(self.ledger.next())
     }
 
-    /// The records a lane is not done with, oldest first.
+    /// Events of a lane that are not done and wait for no gate.
+    pub fn waiting(&self, lane: &Lane) -> u64 {
+        match lane.held {
+            Held::Nothing => self.pending(lane),
+            Held::Everything => 0,
+            Held::Behind => self.waiting_seqs(lane).count() as u64,
+        }
+    }
+
+    /// The records a lane is not done with and that wait for no gate, oldest first.
     pub fn records<'a>(&'a self, lane: &'a Lane) -> impl Iterator<Item = &'a Record> + Clone + 'a {
-        lane.queue
-            .iter(self.ledger.next())
+        self.waiting_seqs(lane)
             .filter_map(|seq| self.ledger.record(seq))
+    }
+
+    /// Offset of the oldest event that a lane is not done with; with none, the position.
+    pub fn begins(&self, lane: &Lane) -> i64 {
+        let oldest = lane.queue.front(self.ledger.next());
+        let oldest = oldest.and_then(|seq| self.ledger.record(seq));
+        oldest.map_or(self.position(), |record| record.offset)
+    }
+
+    fn waiting_seqs<'a>(&self, lane: &'a Lane) -> impl Iterator<Item = Seq> + Clone + 'a {
+        let limit = self.limit(lane);
+        let seqs = lane.queue.iter(self.ledger.next());
+        seqs.take_while(move |seq| *seq < limit)
+    }
+
+    /// Seqs of the lane below this wait for no gate.
+    fn limit(&self, lane: &Lane) -> Seq {
+        match lane.held {
+            Held::Nothing => Seq::MAX,
+            Held::Everything => Seq::MIN,
+            Held::Behind => self.gates.limit(lane.id).unwrap_or(Seq::MAX),
+        }
     }
 
     /// Where reading stands: what a lane that begins now will see first.
@@ -406,7 +375,7 @@ impl Partition {
     }
 
     /// Where a queue of a new lane begins.
-    pub fn end(&self) -> crate::source::ledger::Seq {
+    pub fn end(&self) -> Seq {
         self.ledger.next()
     }
 

@@ -96,7 +96,7 @@ impl<P> Shard<P> {
 
 fn add(report: &mut TargetReport, partition: &Partition, lane: &Lane) {
     report.lanes += 1;
-    report.pending_events += partition.waiting(lane);
+    report.pending_events += partition.pending(lane);
     let Some(backlog) = lane.machine.backlog() else {
         return;
     };

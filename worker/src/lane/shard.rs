@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::time::Instant;
 
 use futures::future::AbortRegistration;
+use parcelhook_crds::revision::Revision;
 use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
 
@@ -30,7 +31,7 @@ use crate::park::Scan;
 use crate::source::Assigned;
 use crate::source::record::Record;
 use crate::state::Ask;
-use crate::state::shared::WorkerTarget;
+use crate::state::shared::{Configuration, WorkerTarget};
 
 /// An attempt for the driver to make.
 #[derive(Debug)]
@@ -54,6 +55,8 @@ pub struct Launch<P> {
 pub struct Shard<P> {
     pub(super) surroundings: Surroundings,
     pub(super) targets: Targets<P>,
+    /// Number of the configuration that they are of; none when nobody numbers it.
+    pub(super) revision: Option<Revision>,
     /// Targets that people have ended.
     pub(super) ended: FxHashSet<Uuid>,
     pub(super) partitions: FxHashMap<u32, Partition>,
@@ -78,6 +81,7 @@ impl<P> Shard<P> {
     pub fn new(surroundings: Surroundings) -> Self {
         Self {
             targets: FxHashMap::default(),
+            revision: None,
             ended: FxHashSet::default(),
             partitions: FxHashMap::default(),
             out: VecDeque::new(),
@@ -104,18 +108,17 @@ impl<P> Shard<P> {
         self.out.push_front(out);
     }
 
-    /// Takes over a complete set of targets: the lanes of one that is not in it end, unless they live by
-    /// their rows alone; of those only the lanes of the `ended` do. `prepare` makes a new or changed
+    /// Takes a configuration over: the lanes of a target that is not in it end, unless they live by
+    /// their rows alone; of those only the lanes of the ended do. `prepare` makes a new or changed
     /// target ready.
     pub fn apply(
         &mut self,
-        targets: &[WorkerTarget],
-        ended: &[Uuid],
+        configuration: &Configuration,
         prepare: impl Fn(&WorkerTarget) -> Result<P, PrepareError>,
         now: Instant,
     ) {
         let mut old = std::mem::take(&mut self.targets);
-        for target in targets {
+        for target in &*configuration.targets {
             let uid = target.compiled.uid;
             let entry = match old.remove(&uid) {
                 Some(entry) if entry.of.is_same(target) => entry,
@@ -124,25 +127,36 @@ impl<P> Shard<P> {
             };
             self.targets.insert(uid, entry);
         }
-        self.ended = ended.iter().copied().collect();
+        self.ended = configuration.ended.iter().copied().collect();
+        self.revision = configuration.revision;
         let slots: Vec<u32> = self.partitions.keys().copied().collect();
         for slot in slots {
-            let (mut ending, mut gated) = (Vec::new(), false);
-            if let Some(partition) = self.partitions.get_mut(&slot) {
-                ending = matching::follow(partition, &self.targets, &self.ended, now);
-                gated = matching::begin(partition, &self.targets, &[], &mut self.lanes_begun);
-            }
-            if gated {
-                self.shut_gate(slot, now);
-            }
-            ending.into_iter().for_each(|key| self.end_lane(key));
-            self.keep_absent(slot, now);
-            self.heed_requests(slot, now);
-            self.wake_partition(slot, now);
+            self.follow_targets(slot, now);
         }
         for target in self.targets.values_mut() {
             target.is_new = false;
         }
+    }
+
+    /// Brings a partition up to date with the configuration.
+    fn follow_targets(&mut self, slot: u32, now: Instant) {
+        let Some(partition) = self.partitions.get_mut(&slot) else {
+            return;
+        };
+        // Before anything is done under it: a frontier is never committed under an older one.
+        let cfg = partition.cfg(self.revision);
+        partition.progress().configure(cfg);
+        let followed = matching::follow(partition, &self.targets, &self.ended, now);
+        let mut held = matching::begin(partition, &self.targets, &[], &mut self.lanes_begun);
+        held.extend(followed.held);
+        self.shut_gate(slot, held, now);
+        for key in followed.ending {
+            self.end_lane(key);
+        }
+        self.keep_absent(slot, now);
+        self.heed_requests(slot, now);
+        self.configured(slot, now);
+        self.wake_partition(slot, now);
     }
 
     /// A partition is this shard's from now on.

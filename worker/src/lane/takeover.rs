@@ -1,98 +1,48 @@
 //! Taking a partition over: from the predecessor's rows to running under an epoch of one's own.
 //!
 //! ```text
-//!   asked ──▶ no rows ─────────────────────────────────────────────▶ run (the first commit
-//!     │         └────▶ a later epoch than the commit's ──▶ commit ──▶ run   carries the epoch)
-//!     └─────▶ rows ──▶ written again ──▶ terminator ──▶ commit ──▶ run
-//!               └────▶ ends of their buckets ─────────────────────▲
+//!   behind ──▶ asked ──▶ no rows ─────────────────────────────────────────▶ run (the first commit
+//!                │         │ └──▶ a later epoch than the commit's,          carries the epoch)
+//!                │         │      or a newer configuration ──▶ commit ──▶ run
+//!                └───────▶ rows ──▶ written again ──▶ terminator ──▶ commit ──▶ run
+//!                            └────▶ ends of their buckets ─────────────────────▲
 //! ```
 //!
 //! Pure: told what happened, it says what to do next. Until the commit is acknowledged the
 //! predecessor's rows count and stay as they are, so a worker that dies in the middle changes nothing.
-//! The terminator is written when every row is acknowledged: who finds it, finds them all. A write
-//! that was refused is made again; a producer that was replaced may have writes on the way that come
-//! late, so the writing begins again under a new epoch. Nothing gives up: the partition does, when it
-//! is revoked.
+//! A write that was refused is made again; a producer that was replaced may have writes on the way that
+//! come late, so the writing begins again under a new epoch. Nothing gives up: the partition does, when
+//! it is revoked.
+//!
+//! Whose configuration is older than the commit's is *behind*, and waits: it would commit past the events
+//! of targets that it does not know. Whose is newer commits it before it runs: what it sends to a target
+//! that the older one lacks, a successor must go on with.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Instant;
 
 use parcelhook_crds::lane::{Epoch, LaneName, LaneRow, RowKey, Terminator};
+use parcelhook_crds::revision::Revision;
 
 use crate::park::{Order, Refused};
 use crate::source::Claim;
-use crate::state::RowPlace;
 use crate::state::table::scope_of;
 
+mod step;
 #[cfg(test)]
 mod tests;
+mod writing;
 
-/// How long a refused write waits before it is made again.
-const WRITE_AGAIN: Duration = Duration::from_millis(200);
-
-/// What is taken over.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Subject {
-    /// The consumer group.
-    pub group: Arc<str>,
-    /// The partition.
-    pub place: RowPlace,
-    /// The offset that is committed, or will be: C.
-    pub frontier: i64,
-}
-
-/// What to do next. Numbers are never used twice in one take-over, and rise.
-#[derive(Debug)]
-pub enum Step {
-    /// Ask the tail for the rows, with the epoch in the group's commit.
-    Ask(Option<Epoch>),
-    /// Ask the reader where a bucket ends.
-    Bucket {
-        /// Comes back in [`TakeOver::bucket_end`].
-        number: u64,
-        /// Partition of the retry topic.
-        bucket: i32,
-    },
-    /// Write. Orders are given in the order in which they are to be written.
-    Write {
-        /// Comes back in [`TakeOver::produced`].
-        number: u64,
-        /// A row or the terminator.
-        order: Order,
-    },
-    /// Claim the partition for commits ([`crate::source::Progress::own`]).
-    Own(Epoch, Claim),
-    /// The partition is taken over.
-    Run(TakenOver),
-}
-
-/// A partition that was taken over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TakenOver {
-    /// The ownership.
-    pub epoch: Epoch,
-    /// Whether a commit carries it already: what is stale may be swept.
-    pub committed: bool,
-    /// The lanes that are not live.
-    pub lanes: Vec<InheritedLane>,
-}
-
-/// A lane that is not live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InheritedLane {
-    /// Which lane.
-    pub name: LaneName,
-    /// What its row says.
-    pub row: LaneRow,
-    /// The end of its bucket at take-over: the predecessor's parks are below it.
-    pub need: i64,
-}
+pub use step::{InheritedLane, Predecessor, Step, Subject, TakenOver};
+use writing::{Item, Next, Writing};
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TakeOver {
     subject: Subject,
+    predecessor: Predecessor,
+    /// The configuration of this worker; none when nobody numbers them.
+    own: Option<Revision>,
     rows: Vec<(LaneName, LaneRow)>,
     /// Ends of the rows' buckets, as far as they are known.
     ends: BTreeMap<i32, Option<i64>>,
@@ -106,6 +56,7 @@ pub struct TakeOver {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
+    Behind,
     Asked,
     Writing(Writing),
     Committing(Epoch),
@@ -113,56 +64,37 @@ enum Stage {
     Over,
 }
 
-/// The rows, or the terminator after them, under a new epoch.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-struct Writing {
-    epoch: Epoch,
-    /// All rows are acknowledged, and the terminator is what is written.
-    terminator: bool,
-    in_flight: BTreeMap<u64, Item>,
-    refused: BTreeSet<Item>,
-    /// When what was refused is written again.
-    again: Option<Instant>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-enum Item {
-    /// By place in [`TakeOver::rows`].
-    Row(usize),
-    Terminator,
-}
-
-impl TakenOver {
-    /// Whether rows were written under the epoch, and its terminator after them.
-    pub fn is_terminated(&self) -> bool {
-        self.committed && !self.lanes.is_empty()
-    }
-}
-
 impl TakeOver {
-    /// A partition was assigned. `metadata` is the epoch in the group's commit.
-    pub fn begin(subject: Subject, metadata: Option<Epoch>) -> (Self, Step) {
-        let take_over = Self {
+    /// A partition was assigned to a worker that runs the configuration `own`.
+    pub fn begin(
+        subject: Subject,
+        predecessor: Predecessor,
+        own: Option<Revision>,
+    ) -> (Self, Vec<Step>) {
+        let mut take_over = Self {
             subject,
+            predecessor,
+            own,
             rows: Vec::new(),
             ends: BTreeMap::new(),
             questions: BTreeMap::new(),
-            highest: metadata.map_or(0, |epoch| epoch.n),
+            highest: predecessor.epoch.map_or(0, |epoch| epoch.n),
             last_number: 0,
-            stage: Stage::Asked,
+            stage: Stage::Behind,
         };
-        (take_over, Step::Ask(metadata))
+        let steps = take_over.ask_unless_behind();
+        (take_over, steps)
     }
 
     /// An owner that runs under `own` takes its partition over from itself, because its producer was
     /// replaced: its lanes, as they are now, are written under a new epoch.
     pub fn again(
         subject: Subject,
-        own: Epoch,
+        own: Predecessor,
         lanes: Vec<InheritedLane>,
         random: u64,
     ) -> (Self, Vec<Step>) {
-        let (mut take_over, _) = Self::begin(subject, Some(own));
+        let (mut take_over, _) = Self::begin(subject, own, own.cfg);
         for InheritedLane { name, row, need } in lanes {
             let end = take_over.ends.entry(row.bucket).or_default();
             *end = (*end).max(Some(need));
@@ -172,17 +104,33 @@ impl TakeOver {
         (take_over, steps)
     }
 
+    /// This worker runs another configuration from now on, never an older one.
+    pub fn configured(&mut self, own: Option<Revision>) -> Vec<Step> {
+        let before = self.cfg();
+        self.own = own;
+        match self.stage {
+            Stage::Behind => self.ask_unless_behind(),
+            // What was claimed, and perhaps committed, is not what is about to run.
+            Stage::Committing(epoch) | Stage::Committed(epoch) if self.cfg() != before => {
+                self.commit(epoch)
+            }
+            Stage::Committing(_) | Stage::Committed(_) => Vec::new(),
+            Stage::Asked | Stage::Writing(_) | Stage::Over => Vec::new(),
+        }
+    }
+
     /// The tail has told which rows count and the highest number of an epoch. `random` is 64 fresh
     /// random bits. Ignored when the rows are known.
     pub fn told(&mut self, rows: Vec<(LaneName, LaneRow)>, highest: u32, random: u64) -> Vec<Step> {
         let Stage::Asked = self.stage else {
             return Vec::new();
         };
-        if rows.is_empty() && highest > self.highest {
-            self.highest = highest;
-            return self.commit_first(random);
-        }
+        let is_late = highest > self.highest;
         self.highest = self.highest.max(highest);
+        if rows.is_empty() && (is_late || self.cfg() > self.predecessor.cfg) {
+            let epoch = self.next_epoch(random);
+            return self.commit(epoch);
+        }
         self.ends = rows.iter().map(|(_, row)| (row.bucket, None)).collect();
         self.rows = rows;
         self.rows_known(random)
@@ -207,25 +155,24 @@ impl TakeOver {
         let Stage::Writing(writing) = &mut self.stage else {
             return Vec::new();
         };
-        let Some(item) = writing.in_flight.remove(&number) else {
-            // Of an epoch that was given up.
+        let Some(item) = writing.answered(number) else {
             return Vec::new();
         };
         match result {
             Ok(_) => self.go_on(),
             Err(Refused::ProducerReplaced) => self.write_under_new_epoch(random),
             Err(Refused::TooLarge | Refused::QueueFull | Refused::Failed) => {
-                writing.refused.insert(item);
-                writing.again.get_or_insert(now + WRITE_AGAIN);
+                writing.refused(item, now);
                 Vec::new()
             }
         }
     }
 
-    /// A commit that carries `epoch` was acknowledged.
-    pub fn committed(&mut self, epoch: Epoch) -> Vec<Step> {
+    /// A commit that carries `epoch` and `cfg` was acknowledged.
+    pub fn committed(&mut self, epoch: Epoch, cfg: Option<Revision>) -> Vec<Step> {
         if let Stage::Committing(own) = self.stage
             && own == epoch
+            && cfg >= self.cfg()
         {
             self.stage = Stage::Committed(epoch);
         }
@@ -235,8 +182,9 @@ impl TakeOver {
     /// When [`Self::wake`] has something to do, if nothing else happens.
     pub fn due(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Writing(writing) => writing.again,
-            Stage::Asked | Stage::Committing(_) | Stage::Committed(_) | Stage::Over => None,
+            Stage::Writing(writing) => writing.due(),
+            Stage::Behind | Stage::Asked => None,
+            Stage::Committing(_) | Stage::Committed(_) | Stage::Over => None,
         }
     }
 
@@ -245,11 +193,8 @@ impl TakeOver {
         let Stage::Writing(writing) = &mut self.stage else {
             return Vec::new();
         };
-        if writing.again.take_if(|due| *due <= now).is_none() {
-            return Vec::new();
-        }
-        let refused = std::mem::take(&mut writing.refused);
-        self.write(refused)
+        let due = writing.take_due(now);
+        self.write(due)
     }
 
     /// Whether the partition is taken over.
@@ -271,7 +216,7 @@ impl TakeOver {
                 committed: false,
                 lanes: Vec::new(),
             };
-            let own = Step::Own(epoch, Claim::WithNextCommit);
+            let own = Step::Own(epoch, self.cfg(), Claim::WithNextCommit);
             return vec![own, Step::Run(taken)];
         }
         let unknown = self.ends.iter().filter(|(_, end)| end.is_none());
@@ -286,24 +231,33 @@ impl TakeOver {
         steps
     }
 
-    /// Somebody took the partition over after the commit that this take-over began with. When that was
+    /// What commits carry. A worker whose configurations nobody numbers hands its predecessor's on.
+    fn cfg(&self) -> Option<Revision> {
+        self.own.max(self.predecessor.cfg)
+    }
+
+    fn ask_unless_behind(&mut self) -> Vec<Step> {
+        match self.predecessor.cfg {
+            Some(cfg) if self.own.is_some_and(|own| own < cfg) => vec![Step::Lack(cfg)],
+            Some(_) | None => {
+                self.stage = Stage::Asked;
+                vec![Step::Ask(self.predecessor.epoch)]
+            }
+        }
+    }
+
+    /// The partition runs when a commit under the epoch is acknowledged. Also without rows: somebody
+    /// may have taken the partition over after the commit that this take-over began with. When that was
     /// a successor, it has carried the rows on and taken the old ones away, and this worker owns the
     /// partition no more: only a commit can tell.
-    fn commit_first(&mut self, random: u64) -> Vec<Step> {
-        let epoch = self.next_epoch(random);
+    fn commit(&mut self, epoch: Epoch) -> Vec<Step> {
         self.stage = Stage::Committing(epoch);
-        vec![Step::Own(epoch, Claim::Now)]
+        vec![Step::Own(epoch, self.cfg(), Claim::Now)]
     }
 
     fn write_under_new_epoch(&mut self, random: u64) -> Vec<Step> {
         let epoch = self.next_epoch(random);
-        self.stage = Stage::Writing(Writing {
-            epoch,
-            terminator: false,
-            in_flight: BTreeMap::new(),
-            refused: BTreeSet::new(),
-            again: None,
-        });
+        self.stage = Stage::Writing(Writing::new(epoch));
         self.write((0..self.rows.len()).map(Item::Row))
     }
 
@@ -314,7 +268,7 @@ impl TakeOver {
             if let Some(order) = self.order(item)
                 && let Stage::Writing(writing) = &mut self.stage
             {
-                writing.in_flight.insert(number, item);
+                writing.sent(number, item);
                 steps.push(Step::Write { number, order });
             }
         }
@@ -322,10 +276,10 @@ impl TakeOver {
     }
 
     fn order(&self, item: Item) -> Option<Order> {
-        let Stage::Writing(Writing { epoch, .. }) = &self.stage else {
+        let Stage::Writing(writing) = &self.stage else {
             return None;
         };
-        let scope = scope_of(&self.subject.group, &self.subject.place, *epoch);
+        let scope = scope_of(&self.subject.group, &self.subject.place, writing.epoch());
         Some(match item {
             Item::Row(index) => {
                 let (name, row) = self.rows.get(index)?;
@@ -345,16 +299,14 @@ impl TakeOver {
         let Stage::Writing(writing) = &mut self.stage else {
             return Vec::new();
         };
-        if !writing.in_flight.is_empty() || !writing.refused.is_empty() {
-            return Vec::new();
+        match writing.written() {
+            Next::Wait => Vec::new(),
+            Next::Terminator => self.write([Item::Terminator]),
+            Next::Commit => {
+                let epoch = writing.epoch();
+                self.commit(epoch)
+            }
         }
-        if !writing.terminator {
-            writing.terminator = true;
-            return self.write([Item::Terminator]);
-        }
-        let epoch = writing.epoch;
-        self.stage = Stage::Committing(epoch);
-        vec![Step::Own(epoch, Claim::Now)]
     }
 
     fn run_if_ready(&mut self) -> Vec<Step> {

@@ -8,6 +8,7 @@
 //!
 //! Owns the order and the handles. What the parts do is theirs.
 
+mod behind;
 mod outlet;
 mod own_topics;
 mod reporter;
@@ -41,7 +42,7 @@ use crate::targets::{Directory, OpenError, Place, Snapshot, compile::Rules};
 use outlet::ShardOutlet;
 pub use reporter::Reporter;
 use reporter::{LateReporter, OwnTopics};
-use supervisor::Supervisor;
+use supervisor::{Applied, Supervisor};
 
 /// Orders that a shard may have open with the producer.
 const ORDERS_OPEN: usize = 4_096;
@@ -298,7 +299,7 @@ fn start_targets(
     background: &Background,
     directory: Directory<Rules>,
     first: Arc<Snapshot>,
-) -> (Snapshots, watch::Sender<Option<u64>>) {
+) -> (Snapshots, watch::Sender<Applied>) {
     let (publish, snapshots) = watch::channel(first);
     let stopping = background.stopping();
     background.spawn("targets", async move {
@@ -307,7 +308,7 @@ fn start_targets(
             () = stopping => {}
         }
     });
-    (snapshots, watch::Sender::new(None))
+    (snapshots, watch::Sender::default())
 }
 
 fn source_config(config: &Config) -> SourceConfig {

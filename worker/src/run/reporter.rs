@@ -9,6 +9,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{oneshot, watch};
 use uuid::Uuid;
 
+use super::supervisor::Applied;
 use super::{Shards, Snapshots};
 use crate::admin;
 use crate::lane::driver::Request;
@@ -23,7 +24,7 @@ pub struct Reporter {
     source: SourceHandle,
     own_topics: OwnTopics,
     snapshots: Snapshots,
-    applied: watch::Receiver<Option<u64>>,
+    applied: watch::Receiver<Applied>,
 }
 
 /// Where the worker's own topics are counted. It keeps no thread from ending.
@@ -51,7 +52,7 @@ impl Reporter {
         source: SourceHandle,
         own_topics: OwnTopics,
         snapshots: Snapshots,
-        applied: watch::Receiver<Option<u64>>,
+        applied: watch::Receiver<Applied>,
     ) -> Self {
         Self {
             shards,
@@ -89,9 +90,11 @@ impl Reporter {
 
 impl admin::Reporter for Reporter {
     async fn report(&self) -> WorkerReport {
-        let revision = *self.applied.borrow();
+        let applied = *self.applied.borrow();
         WorkerReport {
-            revision,
+            changes: applied.changes,
+            revision: applied.revision,
+            lacks: applied.lacks,
             targets: self.targets().await,
             source: self.source.report().await.unwrap_or_default(),
             own_topics: self.own_topics.report(),

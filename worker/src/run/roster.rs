@@ -9,9 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
-use crate::state::shared::{TargetShared, WorkerTarget};
+use crate::state::shared::{Configuration, TargetShared, WorkerTarget};
 use crate::targets::Snapshot;
 
 /// How long a target may be missing before it counts as deleted.
@@ -20,6 +21,7 @@ pub(super) const ABSENCE: Duration = Duration::from_secs(24 * 3600);
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Roster {
+    revision: Option<Revision>,
     known: BTreeMap<Uuid, Known>,
     ended: Vec<Uuid>,
 }
@@ -36,6 +38,7 @@ impl Roster {
     pub(super) fn apply(&mut self, snapshot: &Snapshot, now: Instant, unix: i64) {
         let mut before = std::mem::take(&mut self.known);
         self.ended.clear();
+        self.revision = snapshot.revision;
         for compiled in &snapshot.targets {
             let uid = compiled.uid;
             let known = before.remove(&uid);
@@ -83,14 +86,17 @@ impl Roster {
     }
 
     /// The targets, those that are missing included.
-    pub(super) fn targets(&self) -> Arc<[WorkerTarget]> {
-        let targets = self.known.values();
-        targets.map(|known| known.target.clone()).collect()
+    pub(super) fn targets(&self) -> impl Iterator<Item = &WorkerTarget> {
+        self.known.values().map(|known| &known.target)
     }
 
-    /// The targets that people have ended.
-    pub(super) fn ended(&self) -> Arc<[Uuid]> {
-        self.ended.as_slice().into()
+    /// What shards run.
+    pub(super) fn configuration(&self) -> Configuration {
+        Configuration {
+            revision: self.revision,
+            targets: self.targets().cloned().collect(),
+            ended: self.ended.as_slice().into(),
+        }
     }
 }
 
@@ -126,7 +132,7 @@ mod tests {
 
     /// The one target of a roster.
     fn only(roster: &Roster) -> WorkerTarget {
-        let targets = roster.targets();
+        let targets: Vec<_> = roster.targets().cloned().collect();
         assert_eq!(targets.len(), 1);
         targets[0].clone()
     }
@@ -152,7 +158,7 @@ mod tests {
             Arc::ptr_eq(&back.shared, &before.shared),
             "its health is remembered"
         );
-        assert_eq!((roster.next_end(), roster.ended().len()), (None, 0));
+        assert_eq!((roster.next_end(), roster.ended.len()), (None, 0));
     }
 
     #[test]
@@ -163,7 +169,7 @@ mod tests {
         let end = roster.next_end().unwrap();
         assert!(!roster.expire(end - Duration::from_secs(1)));
         assert!(roster.expire(end));
-        assert!(roster.targets().is_empty());
+        assert!(roster.targets().next().is_none());
         assert!(!roster.expire(end));
     }
 
@@ -176,9 +182,9 @@ mod tests {
             ..sample::target()
         };
         roster.apply(&snapshot([deleted]), now, 2);
-        assert!(roster.targets().is_empty());
-        assert_eq!(&*roster.ended(), [sample::target().uid]);
+        assert!(roster.targets().next().is_none());
+        assert_eq!(roster.ended, [sample::target().uid]);
         roster.apply(&snapshot([]), now, 3);
-        assert!(roster.targets().is_empty() && roster.ended().is_empty());
+        assert!(roster.targets().next().is_none() && roster.ended.is_empty());
     }
 }

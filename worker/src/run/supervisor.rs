@@ -1,14 +1,17 @@
 //! Carries configuration changes to those who run them: first the shards, then the subscription.
 //!
 //! Invariants: no record of a topic arrives before every shard knows the targets that want it, and a
-//! topic is read until no lane of it has anything left to deliver, to keep or to write.
+//! topic is read until no lane of it has anything left to deliver, to keep or to write. A worker that
+//! lacks a configuration for too long reads nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parcelhook_crds::revision::Revision;
 use tokio::sync::{oneshot, watch};
 
+use super::behind::Behind;
 use super::roster::Roster;
 use super::{Shards, Snapshots};
 use crate::clock;
@@ -18,8 +21,20 @@ use crate::source::{SourceError, SourceHandle, Subscription, create_missing_topi
 use crate::state::shared::WorkerTarget;
 use crate::targets::Snapshot;
 
-/// How often it is looked whether a topic that no target wants may be given up.
+/// How often it is looked whether a topic that no target wants may be given up, and whether a partition
+/// waits for a newer configuration.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What every shard runs.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Applied {
+    /// How often the targets have changed; none until they were loaded once.
+    pub(super) changes: Option<u64>,
+    /// Their revision, when somebody numbers them.
+    pub(super) revision: Option<Revision>,
+    /// The revision for which the worker has left the group.
+    pub(super) lacks: Option<Revision>,
+}
 
 /// See the module.
 #[derive(Debug)]
@@ -28,6 +43,7 @@ pub(super) struct Supervisor {
     source: SourceHandle,
     roster: Roster,
     subscribed: Subscription,
+    behind: Behind,
     /// Properties of the client that creates topics, if they are to be created.
     creates_topics: Option<ClientProperties>,
 }
@@ -49,16 +65,17 @@ impl Supervisor {
             source,
             roster: Roster::default(),
             subscribed: Subscription::new(),
+            behind: Behind::default(),
             creates_topics: config.create_topics.then(properties),
         }
     }
 
-    /// Runs until nobody publishes targets any more, or the worker stops. Publishes the revision that
-    /// every shard runs.
+    /// Runs until nobody publishes targets any more, or the worker stops. Publishes what every shard
+    /// runs.
     pub(super) async fn run(
         mut self,
         mut snapshots: Snapshots,
-        applied: watch::Sender<Option<u64>>,
+        applied: watch::Sender<Applied>,
     ) -> Result<(), SourceError> {
         loop {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
@@ -66,18 +83,30 @@ impl Supervisor {
             self.roster.apply(&snapshot, now, clock::unix_millis());
             self.apply().await;
             log(&snapshot);
-            applied.send_replace(Some(snapshot.revision));
-            if !self.look_after(&mut snapshots).await? {
+            if self.behind.configured(snapshot.revision) {
+                tracing::info!("the configuration is new enough: the worker joins the group again");
+            }
+            applied.send_replace(Applied {
+                changes: Some(snapshot.changes),
+                revision: snapshot.revision,
+                lacks: self.behind.left_for(),
+            });
+            if !self.look_after(&mut snapshots, &applied).await? {
                 return Ok(());
             }
         }
     }
 
     /// Does what is a matter of time until there is another snapshot. Says whether there is one.
-    async fn look_after(&mut self, snapshots: &mut Snapshots) -> Result<bool, SourceError> {
+    async fn look_after(
+        &mut self,
+        snapshots: &mut Snapshots,
+        applied: &watch::Sender<Applied>,
+    ) -> Result<bool, SourceError> {
+        let numbered = applied.borrow().revision.is_some();
         loop {
             let all_wanted = self.subscribe().await?;
-            let look = (!all_wanted).then(|| clock::now() + LOOK_AGAIN);
+            let look = (numbered || !all_wanted).then(|| clock::now() + LOOK_AGAIN);
             let next = [look, self.roster.next_end()].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -87,15 +116,34 @@ impl Supervisor {
             if self.roster.expire(clock::now()) {
                 self.apply().await;
             }
+            if numbered {
+                self.give_way(applied).await?;
+            }
         }
+    }
+
+    /// Leaves the group when partitions have waited for too long for a newer configuration.
+    async fn give_way(&mut self, applied: &watch::Sender<Applied>) -> Result<(), SourceError> {
+        let partitions = self.source.report().await?.partitions;
+        let lacked = partitions.iter().filter_map(|one| one.lacks).max();
+        if self.behind.look(lacked, clock::now()) {
+            let lacks = self.behind.left_for();
+            applied.send_modify(|applied| applied.lacks = lacks);
+            tracing::error!(
+                event = "worker.behind",
+                needs = lacks.map(tracing::field::display),
+                has = applied.borrow().revision.map(tracing::field::display),
+                "partitions have waited for a newer configuration: the worker leaves the group until it has it; update its targets directory"
+            );
+        }
+        Ok(())
     }
 
     /// Returns when the lanes of every shard are those of the roster.
     async fn apply(&mut self) {
-        let (targets, ended) = (self.roster.targets(), self.roster.ended());
+        let configuration = self.roster.configuration();
         let asked = self.ask(|applied| Request::Apply {
-            targets: Arc::clone(&targets),
-            ended: Arc::clone(&ended),
+            configuration: configuration.clone(),
             applied,
         });
         asked.await;
@@ -103,7 +151,10 @@ impl Supervisor {
 
     /// Reads what the targets want, and what lanes still need. Says whether that is the same.
     async fn subscribe(&mut self) -> Result<bool, SourceError> {
-        let mut wanted = subscription(&self.roster.targets());
+        let mut wanted = match self.behind.left_for() {
+            Some(_) => Subscription::new(),
+            None => subscription(self.roster.targets()),
+        };
         let in_use = self.topics_in_use(&wanted).await;
         let all_wanted = in_use.is_empty();
         for topic in in_use {
@@ -164,7 +215,7 @@ async fn sleep_until(wake: Option<Instant>) {
 
 fn log(snapshot: &Snapshot) {
     tracing::info!(
-        revision = snapshot.revision,
+        revision = snapshot.revision.map(tracing::field::display),
         targets = snapshot.targets.len(),
         problems = snapshot.problems.len(),
         "targets applied"
@@ -172,7 +223,7 @@ fn log(snapshot: &Snapshot) {
 }
 
 /// The topics that the targets read, and where each target wants to begin.
-fn subscription(targets: &[WorkerTarget]) -> Subscription {
+fn subscription<'a>(targets: impl Iterator<Item = &'a WorkerTarget>) -> Subscription {
     let mut subscription = Subscription::new();
     for target in targets {
         let compiled = &target.compiled;

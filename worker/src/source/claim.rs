@@ -1,13 +1,15 @@
-//! What the owner of a partition lets be committed, and under which epoch.
+//! What the owner of a partition lets be committed, under which epoch and which configuration.
 //!
 //! Nothing of a partition is committed before its shard has claimed it: until then the group's commit
-//! is the predecessor's and must stay. Owns the claim and the commit that the shard waits for.
-//! Touched when a partition is claimed and at commits, never on the way of an event.
+//! is the predecessor's and must stay. Owns the claim, the commit that the shard waits for, and what
+//! keeps the shard from claiming. Touched when a partition is claimed or configured and at commits, never
+//! on the way of an event.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use parcelhook_crds::lane::Epoch;
+use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
 use super::rebalance::lock;
@@ -39,17 +41,28 @@ pub(super) struct Standing {
     pub(super) frontier: i64,
     /// The owner.
     pub(super) epoch: Epoch,
-    /// The epoch must be committed even if the frontier has not moved.
+    /// What it runs; the frontier rests on nothing newer.
+    pub(super) cfg: Option<Revision>,
+    /// Both must be committed even if the frontier has not moved.
     pub(super) now: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Claimed {
+    epoch: Epoch,
+    cfg: Option<Revision>,
+    claim: Claim,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Claims {
-    claimed: Mutex<Option<(Epoch, Claim)>>,
+    claimed: Mutex<Option<Claimed>>,
     awaited: AtomicI64,
     /// Where the partition should have begun.
     wanted_start: AtomicI64,
+    /// The configuration without which the shard must not claim the partition.
+    lacked: Mutex<Option<Revision>>,
 }
 
 impl Default for Claims {
@@ -58,20 +71,42 @@ impl Default for Claims {
             claimed: Mutex::new(None),
             awaited: AtomicI64::new(NONE),
             wanted_start: AtomicI64::new(NONE),
+            lacked: Mutex::new(None),
         }
     }
 }
 
 impl Claims {
-    /// The latest epoch counts; the same one can only become more urgent.
-    pub(super) fn claim(&self, epoch: Epoch, claim: Claim) {
+    /// The latest epoch counts; the same one can only become more urgent. The configuration is never
+    /// one that is older than before.
+    pub(super) fn claim(&self, epoch: Epoch, cfg: Option<Revision>, claim: Claim) {
         let mut claimed = lock(&self.claimed);
-        let more = claimed.is_none_or(|(known, how)| {
-            epoch > known || (epoch == known && how == Claim::WithNextCommit)
+        let known = claimed.filter(|known| known.epoch >= epoch);
+        *claimed = Some(Claimed {
+            epoch: known.map_or(epoch, |known| known.epoch),
+            cfg: cfg.max(claimed.and_then(|before| before.cfg)),
+            claim: match known {
+                Some(known) if known.epoch > epoch || claim == Claim::WithNextCommit => known.claim,
+                Some(_) | None => claim,
+            },
         });
-        if more {
-            *claimed = Some((epoch, claim));
+    }
+
+    /// The owner has taken a configuration over. An older one changes nothing.
+    pub(super) fn configure(&self, cfg: Option<Revision>) {
+        if let Some(claimed) = &mut *lock(&self.claimed) {
+            claimed.cfg = claimed.cfg.max(cfg);
         }
+    }
+
+    /// The shard lacks that configuration, or none any more.
+    pub(super) fn lack(&self, cfg: Option<Revision>) {
+        *lock(&self.lacked) = cfg;
+    }
+
+    /// The configuration that keeps the shard from claiming the partition.
+    pub(super) fn lacked(&self) -> Option<Revision> {
+        *lock(&self.lacked)
     }
 
     /// Somebody waits for a commit at or above an offset. Of several such the lowest counts.
@@ -79,11 +114,14 @@ impl Claims {
         self.awaited.fetch_min(offset, Ordering::Relaxed);
     }
 
-    /// Nobody waits any more when this offset is committed. Returns whether somebody did.
-    pub(super) fn arrived(&self, committed: i64) -> bool {
+    /// Nobody waits any more when this offset is committed under the present configuration. Returns
+    /// whether somebody did.
+    pub(super) fn arrived(&self, committed: i64, cfg: Option<Revision>) -> bool {
         let awaited = self.awaited.load(Ordering::Relaxed);
+        let present = || lock(&self.claimed).is_some_and(|claimed| cfg >= claimed.cfg);
         // What came in between is lower: it is answered at the next look.
         committed >= awaited
+            && present()
             && self
                 .awaited
                 .compare_exchange(awaited, NONE, Ordering::Relaxed, Ordering::Relaxed)
@@ -103,10 +141,11 @@ impl Claims {
 
     /// What may be committed; none before the partition is claimed.
     pub(super) fn standing(&self, frontier: i64) -> Option<Standing> {
-        let (epoch, claim) = (*lock(&self.claimed))?;
+        let Claimed { epoch, cfg, claim } = (*lock(&self.claimed))?;
         Some(Standing {
             frontier,
             epoch,
+            cfg,
             now: claim == Claim::Now || self.awaited.load(Ordering::Relaxed) <= frontier,
         })
     }
@@ -125,29 +164,59 @@ mod tests {
         assert_eq!(Claims::default().standing(5), None);
     }
 
+    fn cfg(number: u64) -> Option<Revision> {
+        Some(Revision { lineage: 1, number })
+    }
+
     #[test]
     fn a_later_epoch_replaces_an_earlier_one_and_never_the_other_way_round() {
         let claims = Claims::default();
-        claims.claim(epoch(2), Claim::Now);
-        claims.claim(epoch(1), Claim::Now);
-        claims.claim(epoch(2), Claim::WithNextCommit);
+        claims.claim(epoch(2), None, Claim::Now);
+        claims.claim(epoch(1), None, Claim::Now);
+        claims.claim(epoch(2), None, Claim::WithNextCommit);
         let standing = claims.standing(5).unwrap();
         assert_eq!((standing.epoch, standing.now), (epoch(2), true));
-        claims.claim(epoch(3), Claim::WithNextCommit);
+        claims.claim(epoch(3), None, Claim::WithNextCommit);
         let standing = claims.standing(5).unwrap();
         assert_eq!((standing.epoch, standing.now), (epoch(3), false));
+        claims.claim(epoch(3), None, Claim::Now);
+        assert!(claims.standing(5).unwrap().now);
+    }
+
+    #[test]
+    fn a_configuration_is_claimed_with_the_epoch_and_never_becomes_older() {
+        let claims = Claims::default();
+        claims.configure(cfg(9));
+        assert_eq!(claims.standing(5), None, "a configuration is no claim");
+        let carried = || claims.standing(5).unwrap().cfg;
+        claims.claim(epoch(1), cfg(2), Claim::WithNextCommit);
+        claims.configure(cfg(1));
+        assert_eq!(carried(), cfg(2));
+        claims.configure(cfg(3));
+        claims.claim(epoch(2), cfg(2), Claim::Now);
+        assert_eq!(carried(), cfg(3));
     }
 
     #[test]
     fn who_waits_for_a_commit_gets_one_as_soon_as_the_frontier_is_there() {
         let claims = Claims::default();
-        claims.claim(epoch(1), Claim::WithNextCommit);
+        claims.claim(epoch(1), None, Claim::WithNextCommit);
         claims.wait_for(10);
         claims.wait_for(12);
         assert!(!claims.standing(9).unwrap().now);
         assert!(claims.standing(10).unwrap().now);
-        assert!(!claims.arrived(9));
-        assert!(claims.arrived(10));
-        assert!(!claims.arrived(100), "answered once");
+        assert!(!claims.arrived(9, None));
+        assert!(claims.arrived(10, None));
+        assert!(!claims.arrived(100, None), "answered once");
+    }
+
+    #[test]
+    fn a_commit_that_was_made_under_an_older_configuration_is_not_the_one_waited_for() {
+        let claims = Claims::default();
+        claims.claim(epoch(1), cfg(1), Claim::WithNextCommit);
+        claims.configure(cfg(2));
+        claims.wait_for(10);
+        assert!(!claims.arrived(10, cfg(1)) && !claims.arrived(10, None));
+        assert!(claims.arrived(10, cfg(2)));
     }
 }

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::Epoch;
+use parcelhook_crds::revision::Revision;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::claim::Standing;
@@ -61,7 +62,27 @@ pub(super) struct Commit {
     pub(super) offset: i64,
     /// The ownership it is made under.
     pub(super) epoch: Epoch,
+    /// The configuration it is made under.
+    pub(super) cfg: Option<Revision>,
 }
+
+impl Commit {
+    fn of(slot: u32, standing: Standing) -> Self {
+        Self {
+            slot,
+            offset: standing.frontier,
+            epoch: standing.epoch,
+            cfg: standing.cfg,
+        }
+    }
+
+    fn title(&self) -> Title {
+        (self.epoch, self.cfg)
+    }
+}
+
+/// What a commit is made under.
+type Title = (Epoch, Option<Revision>);
 
 /// The frontiers of the live partitions, by slot, as far as they are acknowledged.
 #[derive(Debug, Default)]
@@ -82,10 +103,10 @@ pub(super) struct FrontierBook {
 struct Live {
     /// The offset in the group's commit; none when there is none that counts.
     committed: Option<i64>,
-    /// The epoch in it, once it is ours.
-    acked: Option<Epoch>,
-    /// The epoch whose first commit its shard knows of.
-    told: Option<Epoch>,
+    /// The last commit that was ours.
+    acked: Option<Commit>,
+    /// Under what the first commit was made that its shard knows of.
+    told: Option<Title>,
 }
 
 impl FrontierBook {
@@ -116,8 +137,8 @@ impl FrontierBook {
         self.live.get(&slot)?.committed
     }
 
-    /// The epoch in a partition's commit, once it is one of this worker's.
-    pub(super) fn acked_epoch(&self, slot: u32) -> Option<Epoch> {
+    /// A partition's commit, once it is one of this worker's.
+    pub(super) fn acked(&self, slot: u32) -> Option<Commit> {
         self.live.get(&slot)?.acked
     }
 
@@ -191,7 +212,7 @@ impl FrontierBook {
                     self.known_at = self.known_at.max(self.last_sent);
                     if let Some(live) = self.live.get_mut(&slot) {
                         live.committed = Some(commit.offset);
-                        live.acked = Some(commit.epoch);
+                        live.acked = Some(commit);
                     }
                 }
                 Verdict::Retry if gravest == Verdict::Acked => gravest = Verdict::Retry,
@@ -205,19 +226,19 @@ impl FrontierBook {
         gravest
     }
 
-    /// What a shard wants to know of its slot: the first commit under an epoch, or the one that it
-    /// waits for. `arrived` tells whether an offset is the awaited one.
+    /// What a shard wants to know of its slot: the first commit under an epoch or a configuration, or
+    /// the one that it waits for, which `arrived` knows.
     pub(super) fn news(
         &mut self,
         slot: u32,
-        arrived: impl FnOnce(i64) -> bool,
-    ) -> Option<(Epoch, i64)> {
+        arrived: impl FnOnce(&Commit) -> bool,
+    ) -> Option<Commit> {
         let live = self.live.get_mut(&slot)?;
-        let (epoch, offset) = (live.acked?, live.committed?);
+        let acked = live.acked?;
         // Asked in any case: one message answers both.
-        let awaited = arrived(offset);
-        let first = live.told.replace(epoch) != Some(epoch);
-        (first || awaited).then_some((epoch, offset))
+        let awaited = arrived(&acked);
+        let first = live.told.replace(acked.title()) != Some(acked.title());
+        (first || awaited).then_some(acked)
     }
 
     fn moved(
@@ -232,8 +253,10 @@ impl FrontierBook {
                 let moved = live
                     .committed
                     .is_none_or(|committed| standing.frontier > committed);
-                let renamed = standing.now && live.acked != Some(standing.epoch);
-                (moved || renamed).then_some(commit_of(slot, standing))
+                let commit = Commit::of(slot, standing);
+                let acked = live.acked.as_ref().map(Commit::title);
+                let renamed = standing.now && acked != Some(commit.title());
+                (moved || renamed).then_some(commit)
             })
             .collect()
     }
@@ -254,18 +277,10 @@ impl FrontierBook {
         let after = self.repeated.map_or(0, |slot| slot.saturating_add(1));
         let slots = self.live.range(after..).chain(self.live.range(..after));
         let commit = slots
-            .filter_map(|(slot, _)| Some(commit_of(*slot, standing(*slot)?)))
+            .filter_map(|(slot, _)| Some(Commit::of(*slot, standing(*slot)?)))
             .next()?;
         self.repeated = Some(commit.slot);
         Some(commit)
-    }
-}
-
-fn commit_of(slot: u32, standing: Standing) -> Commit {
-    Commit {
-        slot,
-        offset: standing.frontier,
-        epoch: standing.epoch,
     }
 }
 

@@ -34,11 +34,16 @@ fn every_commit_error_has_its_verdict() {
 
 const EPOCH: Epoch = Epoch { n: 1, random: 9 };
 
+fn cfg(number: u64) -> Option<Revision> {
+    Some(Revision { lineage: 1, number })
+}
+
 /// A claimed partition whose frontier is there.
 fn at(frontier: i64) -> Option<Standing> {
     Some(Standing {
         frontier,
         epoch: EPOCH,
+        cfg: cfg(1),
         now: false,
     })
 }
@@ -48,6 +53,7 @@ fn commit(slot: u32, offset: i64) -> Commit {
         slot,
         offset,
         epoch: EPOCH,
+        cfg: cfg(1),
     }
 }
 
@@ -126,6 +132,7 @@ fn an_epoch_that_must_be_committed_does_not_wait_for_the_frontier_to_move() {
         Some(Standing {
             frontier: 5,
             epoch: EPOCH,
+            cfg: cfg(1),
             now: true,
         })
     };
@@ -136,7 +143,7 @@ fn an_epoch_that_must_be_committed_does_not_wait_for_the_frontier_to_move() {
     }
     assert!(book.due(start + COMMIT_INTERVAL * 4, now).is_some());
     let _ = book.answered(|_| Verdict::Acked);
-    assert_eq!(book.acked_epoch(1), Some(EPOCH));
+    assert_eq!(book.acked(1), Some(commit(1, 5)));
     assert_eq!(book.due(start + COMMIT_INTERVAL * 5, now), None, "once");
 }
 
@@ -160,16 +167,32 @@ fn a_silent_group_is_asked_with_one_unchanged_frontier_and_another_one_the_next_
 }
 
 #[test]
-fn a_shard_hears_once_of_its_epoch_and_once_of_the_commit_it_waits_for() {
+fn a_shard_hears_once_of_its_epoch_once_of_a_configuration_and_once_of_the_commit_it_waits_for() {
     let start = clock::now();
     let mut book = joined(start);
     book.begin(1, Some(5));
     assert_eq!(book.news(1, |_| true), None, "nothing of this owner yet");
     assert!(book.due(start, |_| at(7)).is_some());
     let _ = book.answered(|_| Verdict::Acked);
-    assert_eq!(book.news(1, |_| false), Some((EPOCH, 7)));
+    assert_eq!(book.news(1, |_| false), Some(commit(1, 7)));
     assert_eq!(book.news(1, |_| false), None);
-    assert_eq!(book.news(1, |committed| committed >= 7), Some((EPOCH, 7)));
+    assert_eq!(
+        book.news(1, |commit| commit.offset >= 7),
+        Some(commit(1, 7))
+    );
+    // Unmoved, but configured anew.
+    let configured = |_| {
+        let standing = at(7)?;
+        Some(Standing {
+            cfg: cfg(2),
+            now: true,
+            ..standing
+        })
+    };
+    assert!(book.due(start + COMMIT_INTERVAL, configured).is_some());
+    let _ = book.answered(|_| Verdict::Acked);
+    let news = book.news(1, |_| false).map(|commit| commit.cfg);
+    assert_eq!(news, Some(cfg(2)));
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +200,7 @@ enum Step {
     Assign(u32),
     Claim(u32, bool),
     Raise(u32, i64),
+    Configure(u32),
     Tick(u64),
     Answer(Vec<u8>, bool),
     Revoke(u32, bool),
@@ -188,6 +212,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         (0..4u32).prop_map(Step::Assign),
         (0..4u32, any::<bool>()).prop_map(|(partition, now)| Step::Claim(partition, now)),
         (0..4u32, 1..9i64).prop_map(|(partition, by)| Step::Raise(partition, by)),
+        (0..4u32).prop_map(Step::Configure),
         (0..4_000u64).prop_map(Step::Tick),
         (prop::collection::vec(0..4u8, 4), any::<bool>())
             .prop_map(|(verdicts, applied)| Step::Answer(verdicts, applied)),
@@ -202,6 +227,7 @@ struct Owned {
     slot: u32,
     frontier: i64,
     claim: Option<(Epoch, bool)>,
+    cfg: Option<Revision>,
 }
 
 /// A coordinator and the shards, by partition; slots are made anew at each assignment.
@@ -209,7 +235,7 @@ struct Owned {
 struct World {
     owned: BTreeMap<u32, Owned>,
     next_slot: u32,
-    stored: BTreeMap<u32, (i64, Epoch)>,
+    stored: BTreeMap<u32, (i64, Epoch, Option<Revision>)>,
     sent: Vec<Commit>,
 }
 
@@ -221,6 +247,7 @@ impl World {
         Some(Standing {
             frontier: owned.frontier,
             epoch,
+            cfg: owned.cfg,
             now,
         })
     }
@@ -233,18 +260,23 @@ impl World {
     fn assign(&mut self, partition: u32) -> (u32, Option<i64>) {
         let slot = self.next_slot;
         self.next_slot += 1;
-        let start = self.stored.get(&partition).map(|(offset, _)| *offset);
+        let stored = self.stored.get(&partition);
+        let start = stored.map(|(offset, ..)| *offset);
         let owned = Owned {
             slot,
             frontier: start.unwrap_or(0),
             claim: None,
+            cfg: stored.and_then(|(.., cfg)| *cfg),
         };
         self.owned.insert(partition, owned);
         (slot, start)
     }
 
     fn claim(&mut self, partition: u32, now: bool) {
-        let before = self.stored.get(&partition).map_or(0, |(_, epoch)| epoch.n);
+        let before = self
+            .stored
+            .get(&partition)
+            .map_or(0, |(_, epoch, _)| epoch.n);
         if let Some(owned) = self.owned.get_mut(&partition) {
             let n = owned.claim.map_or(before, |(epoch, _)| epoch.n) + 1;
             owned.claim = Some((Epoch { n, random: 0 }, now));
@@ -259,9 +291,11 @@ impl World {
         let (claimed, _) = owned.claim.expect("only what was claimed is committed");
         assert!(commit.offset <= owned.frontier, "passed the frontier");
         assert!(commit.epoch <= claimed, "an epoch that nobody claimed");
-        let stored = (commit.offset, commit.epoch);
+        let stored = (commit.offset, commit.epoch, commit.cfg);
         let before = self.stored.insert(partition, stored);
-        let regressed = |(offset, epoch)| offset > commit.offset || epoch > commit.epoch;
+        let regressed = |(offset, epoch, cfg)| {
+            offset > commit.offset || epoch > commit.epoch || cfg > commit.cfg
+        };
         assert!(!before.is_some_and(regressed), "regressed");
     }
 
@@ -295,6 +329,11 @@ proptest! {
                 Step::Raise(partition, by) => {
                     if let Some(owned) = world.owned.get_mut(&partition) {
                         owned.frontier += by;
+                    }
+                }
+                Step::Configure(partition) => {
+                    if let Some(owned) = world.owned.get_mut(&partition) {
+                        owned.cfg = cfg(owned.cfg.map_or(1, |cfg| cfg.number + 1));
                     }
                 }
                 Step::Tick(millis) => {

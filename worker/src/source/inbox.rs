@@ -13,11 +13,11 @@ use std::thread::Thread;
 use std::time::Instant;
 
 use parcelhook_crds::lane::Epoch;
+use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
 use super::claim::{Claim, Claims, Standing};
 use super::lease::Lease;
-use super::note::Revision;
 use super::record::Record;
 use super::start::StartedBy;
 use super::topics::TopicId;
@@ -61,13 +61,15 @@ pub enum ShardMessage {
         /// The next offset that may come.
         position: i64,
     },
-    /// The first commit under this epoch was acknowledged, or the one that was asked for with
-    /// [`Progress::tell_committed_from`].
+    /// The first commit under this epoch or this configuration was acknowledged, or the one that was
+    /// asked for with [`Progress::tell_committed_from`].
     Committed {
         /// The partition's slot.
         slot: u32,
         /// The epoch in the group's commit.
         epoch: Epoch,
+        /// The configuration in it.
+        cfg: Option<Revision>,
         /// The offset in the group's commit.
         offset: i64,
     },
@@ -91,7 +93,7 @@ pub struct Assigned {
     pub topic_id: Option<TopicId>,
     /// The epoch in the group's commit: lane rows of this epoch count. None without a commit of ours.
     pub epoch: Option<Epoch>,
-    /// The configuration in the group's commit. It is handed on in every commit.
+    /// The configuration in the group's commit: nobody runs the partition with an older one.
     pub cfg: Option<Revision>,
     /// The first offset that may come.
     pub start: i64,
@@ -146,17 +148,33 @@ impl Progress {
         Self::new(start, Arc::default(), Arc::new(Lease::endless()))
     }
 
-    /// The partition is owned under this epoch: commits begin, and carry it. Before this nothing of
-    /// the partition is committed, also not when it is let go. May be called again with a later
-    /// epoch. [`ShardMessage::Committed`] follows when the first commit under the epoch is
-    /// acknowledged.
-    pub fn own(&self, epoch: Epoch, claim: Claim) {
-        self.claims.claim(epoch, claim);
+    /// The partition is owned under this epoch: commits begin, and carry it and the configuration.
+    /// Before this nothing of the partition is committed, also not when it is let go. May be called
+    /// again with a later epoch. [`ShardMessage::Committed`] follows when the first commit under the
+    /// epoch is acknowledged.
+    pub fn own(&self, epoch: Epoch, cfg: Option<Revision>, claim: Claim) {
+        self.claims.claim(epoch, cfg, claim);
+    }
+
+    /// The owner runs this configuration from now on: commits carry it. An older one, and any before
+    /// [`Progress::own`], changes nothing.
+    pub fn configure(&self, cfg: Option<Revision>) {
+        self.claims.configure(cfg);
+    }
+
+    /// Tells people for which configuration the partition waits; none when it waits no more.
+    pub fn lack(&self, cfg: Option<Revision>) {
+        self.claims.lack(cfg);
+    }
+
+    /// The configuration for which the partition waits.
+    pub(super) fn lacked(&self) -> Option<Revision> {
+        self.claims.lacked()
     }
 
     /// Asks for one [`ShardMessage::Committed`] as soon as a commit at or above `offset` is
-    /// acknowledged under the owner's epoch; it comes soon when that is so already. Of several
-    /// questions the lowest is answered: ask again for the others.
+    /// acknowledged under the owner's epoch and configuration; it comes soon when that is so already.
+    /// Of several questions the lowest is answered: ask again for the others.
     pub fn tell_committed_from(&self, offset: i64) {
         self.claims.wait_for(offset);
     }
@@ -188,15 +206,17 @@ impl Progress {
         self.claims.standing(frontier)
     }
 
-    /// The epoch that commits carry.
+    /// The epoch and the configuration that commits carry.
     #[cfg(test)]
-    pub(crate) fn claimed(&self) -> Option<Epoch> {
-        self.standing().map(|standing| standing.epoch)
+    pub(crate) fn claimed(&self) -> Option<(Epoch, Option<Revision>)> {
+        self.standing()
+            .map(|standing| (standing.epoch, standing.cfg))
     }
 
-    /// Whether the shard waits for a commit at this offset or below; it waits no more then.
-    pub(super) fn arrived(&self, committed: i64) -> bool {
-        self.claims.arrived(committed)
+    /// Whether the shard waits for a commit at this offset or below under this configuration; it waits
+    /// no more then.
+    pub(super) fn arrived(&self, committed: i64, cfg: Option<Revision>) -> bool {
+        self.claims.arrived(committed, cfg)
     }
 
     /// Everything below `frontier` may be committed. Never goes back: a lower value changes nothing.

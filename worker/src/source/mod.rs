@@ -50,7 +50,6 @@ pub(crate) use ffi::cached_log_end;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
 pub use lease::Lease;
 pub(crate) use log::Journal;
-pub use note::Revision;
 pub(crate) use resolve::topic_state;
 pub use start::{StartedBy, TopicDemand};
 pub(crate) use take::cut as cut_record;

@@ -4,23 +4,11 @@
 //! is not known. Keys of a later version are skipped, and a string that is not ours says nothing: a
 //! commit from a tool is as good as one from us.
 
-use std::fmt;
-use std::str::FromStr;
-
 use parcelhook_crds::lane::Epoch;
+use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
 use super::topics::TopicId;
-
-/// Which configuration a commit was made under. Of two lineages the greater is the newer; within
-/// one, the number tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Revision {
-    /// Who numbers the revisions.
-    pub lineage: u64,
-    /// Rises within the lineage.
-    pub number: u64,
-}
 
 /// What travels with a committed offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,33 +65,6 @@ impl CommitNote {
     }
 }
 
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}:{}", self.lineage, self.number)
-    }
-}
-
-/// A text that is no revision.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not of the form <16 hex digits>:<number>")]
-pub struct ParseRevisionError(String);
-
-impl FromStr for Revision {
-    type Err = ParseRevisionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parse = || {
-            let (lineage, number) = text.split_once(':')?;
-            let lineage = (lineage.len() == 16).then_some(lineage)?;
-            Some(Self {
-                lineage: u64::from_str_radix(lineage, 16).ok()?,
-                number: number.parse().ok()?,
-            })
-        };
-        parse().ok_or_else(|| ParseRevisionError(text.to_owned()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -147,7 +108,7 @@ mod tests {
             }),
             first_count: Some(64),
         };
-        insta::assert_snapshot!(note.encode(), @"v1;epoch=4.000000000000001f;topic=00000000-0000-0000-0000-000000001234;cfg=00000000000000ab:12;first=64");
+        insta::assert_snapshot!(note.encode(), @"v1;epoch=4.000000000000001f;topic=00000000-0000-0000-0000-000000001234;cfg=ab:12;first=64");
         assert_eq!(CommitNote::default().encode(), "v1");
     }
 
@@ -157,19 +118,12 @@ mod tests {
             "",
             "v2;first=3",
             "hello",
-            "v1;first=-1;topic=x;epoch=3;cfg=1:1;",
+            "v1;first=-1;topic=x;epoch=3;cfg=1;",
             "\u{fffd}",
         ] {
             assert_eq!(CommitNote::parse(text), CommitNote::default(), "{text:?}");
         }
         let later = CommitNote::parse("v1;later=4.1f;first=2");
         assert_eq!(later.first_count, Some(2));
-    }
-
-    #[test]
-    fn a_newer_lineage_is_newer_whatever_its_number() {
-        let revision = |lineage, number| Revision { lineage, number };
-        assert!(revision(2, 1) > revision(1, 9));
-        assert!(revision(1, 9) > revision(1, 8));
     }
 }

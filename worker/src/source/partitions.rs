@@ -52,7 +52,7 @@ pub(super) struct Ownership {
 pub(super) struct Running {
     /// Which one.
     pub(super) id: PartitionId,
-    /// What its commits say, but for the epoch: that is its predecessor's.
+    /// What its commits say, but for epoch and configuration: those are its predecessor's.
     pub(super) note: CommitNote,
     /// Where it started.
     pub(super) start: Start,
@@ -297,6 +297,7 @@ impl Ownership {
                 committed: self.book.committed(*slot),
                 lag: log_end(&partition.id).map(|end| (end - partition.next).max(0)),
                 paused: partition.paused,
+                lacks: partition.progress.lacked(),
             })
             .collect();
         report.partitions.sort_by(|one, other| {

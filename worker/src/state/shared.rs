@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::CompiledTarget;
+use parcelhook_crds::revision::Revision;
+use uuid::Uuid;
 
 use super::health::{Fold, LaneFailure, Transition};
 use super::recovery::Recovery;
@@ -37,6 +39,17 @@ impl WorkerTarget {
     pub fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.compiled, &other.compiled) && self.absent_since == other.absent_since
     }
+}
+
+/// What the worker runs at one moment.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// Its number; none when nobody numbers configurations. Never older than the one before.
+    pub revision: Option<Revision>,
+    /// The targets, those that are missing included.
+    pub targets: Arc<[WorkerTarget]>,
+    /// Targets that people have ended.
+    pub ended: Arc<[Uuid]>,
 }
 
 /// See the module.

@@ -13,6 +13,7 @@ use parcelhook_crds::compiled::CompiledTarget;
 use super::claims::{Bad, Claim, Round, Running};
 use super::compile::Compiler;
 use super::document::{self, Name};
+use super::release::{self, Held, Release};
 use super::scan::{Scan, Secrets};
 use super::{Problem, Snapshot};
 
@@ -23,6 +24,7 @@ const MAX_FAULTS_TOLD: usize = 10;
 pub(super) struct Catalog<C: Compiler> {
     compiler: C,
     worker_group: String,
+    release: Release,
     files: BTreeMap<String, File<C::Manifest>>,
     running: BTreeMap<Name, Running>,
     last: Option<Snapshot>,
@@ -52,6 +54,7 @@ impl<C: Compiler> Catalog<C> {
         Self {
             compiler,
             worker_group: worker_group.into(),
+            release: Release::default(),
             files: BTreeMap::new(),
             running: BTreeMap::new(),
             last: None,
@@ -64,23 +67,13 @@ impl<C: Compiler> Catalog<C> {
             Ok(files) => files,
             Err(message) => return self.directory_lost(message),
         };
-        let mut bad = Vec::new();
-        let mut present = BTreeMap::new();
-        for (file, content) in files {
-            match content {
-                Ok(bytes) => {
-                    let parsed = self.parse(&file, bytes);
-                    present.insert(file, parsed);
-                }
-                Err(message) => bad.push(Bad::whole(&file, message)),
-            }
-        }
-        self.files = present;
-
+        let held = self.release.take(scan.revision, files);
+        let mut bad = self.parse_all();
         let good = self.compile(&scan.secrets, &mut bad);
         let (running, problems) = Round::new(&self.running, bad).decide(good);
         self.running = running;
-        self.publish(problems)
+        let held = held.as_ref().map(problem);
+        self.publish(problems.into_iter().chain(held).collect())
     }
 
     /// The directory itself cannot be read: everything goes on.
@@ -91,6 +84,23 @@ impl<C: Compiler> Catalog<C> {
             message,
             last_good_runs: !self.running.is_empty(),
         }])
+    }
+
+    /// Parses the files that count. Returns those that could not be read.
+    fn parse_all(&mut self) -> Vec<Bad> {
+        let mut bad = Vec::new();
+        let mut present = BTreeMap::new();
+        for (file, content) in self.release.files().clone() {
+            match content {
+                Ok(bytes) => {
+                    let parsed = self.parse(&file, bytes);
+                    present.insert(file, parsed);
+                }
+                Err(message) => bad.push(Bad::whole(&file, message)),
+            }
+        }
+        self.files = present;
+        bad
     }
 
     fn parse(&mut self, file: &str, bytes: Arc<[u8]>) -> File<C::Manifest> {
@@ -203,6 +213,7 @@ impl<C: Compiler> Catalog<C> {
             .count();
         let same = self.last.as_ref().is_some_and(|last| {
             last.problems == problems
+                && last.revision == self.release.revision()
                 && last.of_other_groups == of_other_groups
                 && last.targets.len() == targets.len()
                 && last
@@ -215,13 +226,24 @@ impl<C: Compiler> Catalog<C> {
             return None;
         }
         let snapshot = Snapshot {
-            revision: self.last.as_ref().map_or(1, |last| last.revision + 1),
+            changes: self.last.as_ref().map_or(1, |last| last.changes + 1),
+            revision: self.release.revision(),
             targets,
             problems,
             of_other_groups,
         };
         self.last = Some(snapshot.clone());
         Some(snapshot)
+    }
+}
+
+/// The directory holds something else than what runs, and it does not count.
+fn problem(held: &Held) -> Problem {
+    Problem {
+        file: release::FILE.to_owned(),
+        document: 0,
+        message: held.to_string(),
+        last_good_runs: false,
     }
 }
 

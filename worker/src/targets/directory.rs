@@ -15,6 +15,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::catalog::Catalog;
 use super::compile::Compiler;
+use super::release::Said;
+use super::signature::signature;
 use super::{Problem, Snapshot, read};
 use crate::config::Config;
 
@@ -56,6 +58,9 @@ pub enum OpenError {
     /// The directory of Secrets cannot be listed.
     #[error("secretsDir: {0}; give a directory of Secrets with --secrets-dir, or none")]
     Secrets(String),
+    /// The file that numbers its states cannot be used.
+    #[error("targets: the file `revision` {0}; write it as <lineage>:<number>, or remove it")]
+    Revision(String),
 }
 
 /// A directory of manifests that was loaded once and may be watched.
@@ -85,9 +90,9 @@ impl<C: Compiler> Directory<C> {
     ) -> Result<(Self, Arc<Snapshot>), OpenError> {
         let mut scan = read::scan(&place);
         for _again in 1..MAX_FIRST_READINGS {
-            let before = read::signature(&place);
+            let before = signature(&place);
             scan = read::scan(&place);
-            if read::signature(&place) == before {
+            if signature(&place) == before {
                 break;
             }
         }
@@ -96,6 +101,9 @@ impl<C: Compiler> Directory<C> {
         }
         if let Some(message) = scan.secrets.unreadable {
             return Err(OpenError::Secrets(message));
+        }
+        if let Said::Unusable(why) = scan.revision {
+            return Err(OpenError::Revision(why));
         }
         let mut catalog = Catalog::new(worker_group, compiler);
         // The first snapshot is always a change.
@@ -140,13 +148,13 @@ impl<C: Compiler> Directory<C> {
 
     /// One look, and a reading when it is time.
     fn look(&mut self) -> Option<Snapshot> {
-        let before = read::signature(&self.place);
+        let before = signature(&self.place);
         let look = self.rest.look(before);
         if look == Look::Wait {
             return None;
         }
         let scan = read::scan(&self.place);
-        if look == Look::Read && read::signature(&self.place) != before {
+        if look == Look::Read && signature(&self.place) != before {
             return None;
         }
         self.rest.was_read(before);
@@ -157,7 +165,7 @@ impl<C: Compiler> Directory<C> {
 /// Tells a change once, and each problem when it comes.
 fn log(known: &[Problem], snapshot: &Snapshot) {
     tracing::info!(
-        revision = snapshot.revision,
+        revision = snapshot.revision.map(tracing::field::display),
         targets = snapshot.targets.len(),
         problems = snapshot.problems.len(),
         "targets changed"

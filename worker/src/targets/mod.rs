@@ -4,13 +4,14 @@
 //!
 //! ```text
 //! directory ── polls ──▶ read ── Scan ──▶ catalog ── Snapshot ──▶ watch::Sender
-//!  (shell)              (files)           (pure: document, compile, claims)
+//!  (shell)              (files)           (pure: release, document, compile, claims)
 //! ```
 
 use std::fmt;
 use std::sync::Arc;
 
 use parcelhook_crds::compiled::CompiledTarget;
+use parcelhook_crds::revision::Revision;
 
 mod catalog;
 mod check;
@@ -21,9 +22,11 @@ mod document;
 #[cfg(test)]
 mod fake;
 mod read;
+mod release;
 #[cfg(test)]
 pub(crate) mod sample;
 mod scan;
+mod signature;
 
 pub use check::check;
 pub use directory::{Directory, OpenError, POLL_INTERVAL, Place};
@@ -32,8 +35,11 @@ pub use scan::{Lookup, Secrets};
 /// Every target of the worker group at one moment. Complete: a target that is not in it has ended.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Rises with each change.
-    pub revision: u64,
+    /// Rises with each change that this worker has seen.
+    pub changes: u64,
+    /// How whoever keeps the directories of several workers numbers their states; none when nobody
+    /// does. Never falls from one snapshot to the next.
+    pub revision: Option<Revision>,
     /// The targets, ordered by namespace and name. One that did not change is the same `Arc` as in
     /// the snapshot before.
     pub targets: Vec<Arc<CompiledTarget>>,

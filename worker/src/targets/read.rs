@@ -6,17 +6,16 @@
 //! not looked at.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, Metadata};
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parcelhook_crds::secret::Secret;
 
 use super::Place;
-use super::scan::{Content, Keys, Scan, Secrets};
+use super::release::{self, Files, Said};
+use super::scan::{Keys, Scan, Secrets};
 
 /// Largest manifest file: some two thousand targets in one file.
 pub(super) const MAX_MANIFEST_BYTES: u64 = 4 << 20;
@@ -30,48 +29,10 @@ const MAX_TOTAL_BYTES: u64 = 64 << 20;
 /// Entries of one directory. Beyond it the directory counts as unreadable.
 const MAX_ENTRIES: usize = 10_000;
 
-/// What the directories look like from outside: names, inodes, sizes and times of every file that
-/// would be read. Equal for equal states; a change of content, permission or target of a link shows.
-pub(super) fn signature(place: &Place) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    let manifests = manifests(&place.targets);
-    hash_files(&manifests, &mut hasher);
-    if let Some(directory) = &place.secrets {
-        let secrets = entries(directory, is_secret_name);
-        // Directories are hashed too: a new key shows in the time of its directory.
-        hash_files(&secrets, &mut hasher);
-        for (_, path) in secrets.unwrap_or_default() {
-            hash_files(&entries(&path, is_secret_name), &mut hasher);
-        }
-    }
-    hasher.finish()
-}
-
-fn hash_files(files: &io::Result<Vec<(String, PathBuf)>>, hasher: &mut DefaultHasher) {
-    let files = match files {
-        Ok(files) => files,
-        Err(error) => return error.kind().hash(hasher),
-    };
-    files.len().hash(hasher);
-    for (name, path) in files {
-        name.hash(hasher);
-        match fs::metadata(path) {
-            Ok(metadata) => hash_metadata(&metadata, hasher),
-            Err(error) => error.kind().hash(hasher),
-        }
-    }
-}
-
-/// The change time is there for permissions, which change nothing else.
-fn hash_metadata(metadata: &Metadata, hasher: &mut DefaultHasher) {
-    (metadata.dev(), metadata.ino(), metadata.size()).hash(hasher);
-    (metadata.mtime(), metadata.mtime_nsec()).hash(hasher);
-    (metadata.ctime(), metadata.ctime_nsec()).hash(hasher);
-}
-
 /// Reads everything.
 pub(super) fn scan(place: &Place) -> Scan {
     Scan {
+        revision: revision(&place.targets),
         files: manifests(&place.targets)
             .map(read_manifests)
             .map_err(|error| cannot_be_read(&place.targets, &error)),
@@ -82,7 +43,15 @@ pub(super) fn scan(place: &Place) -> Scan {
     }
 }
 
-fn read_manifests(files: Vec<(String, PathBuf)>) -> BTreeMap<String, Content> {
+fn revision(directory: &Path) -> Said {
+    match Reader::new(MAX_MANIFEST_BYTES).read(&directory.join(release::FILE)) {
+        None => Said::Nothing,
+        Some(Ok(content)) => Said::of(&content),
+        Some(Err(why)) => Said::Unusable(why),
+    }
+}
+
+fn read_manifests(files: Vec<(String, PathBuf)>) -> Files {
     let mut reader = Reader::new(MAX_MANIFEST_BYTES);
     let mut contents = BTreeMap::new();
     for (name, path) in files {
@@ -128,7 +97,7 @@ fn keys(directory: &Path, reader: &mut Reader) -> Keys {
     Ok(read.collect())
 }
 
-fn manifests(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+pub(super) fn manifests(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
     entries(directory, |name| {
         let known = [".yaml", ".yml", ".json"];
         !name.starts_with('.') && known.iter().any(|extension| name.ends_with(extension))
@@ -136,12 +105,15 @@ fn manifests(directory: &Path) -> io::Result<Vec<(String, PathBuf)>> {
 }
 
 /// Keys of Secrets may begin with one dot (`.dockerconfigjson`), not with two.
-fn is_secret_name(name: &str) -> bool {
+pub(super) fn is_secret_name(name: &str) -> bool {
     !name.starts_with("..")
 }
 
 /// The entries that are wanted, by name.
-fn entries(directory: &Path, wanted: fn(&str) -> bool) -> io::Result<Vec<(String, PathBuf)>> {
+pub(super) fn entries(
+    directory: &Path,
+    wanted: fn(&str) -> bool,
+) -> io::Result<Vec<(String, PathBuf)>> {
     let mut entries = Vec::new();
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
@@ -223,6 +195,7 @@ mod tests {
 
     use super::*;
     use crate::targets::Lookup;
+    use crate::targets::scan::Content;
 
     fn place() -> (TempDir, Place) {
         let root = tempfile::tempdir().unwrap();
@@ -361,36 +334,16 @@ mod tests {
     }
 
     #[test]
-    fn every_kind_of_change_shows_in_the_signature() {
-        let (root, place) = place();
-        let path = |name: &str| place.targets.join(name);
-        let mut seen = vec![signature(&place)];
-        let mut changed = |what: &str| {
-            let now = signature(&place);
-            assert_eq!(now, signature(&place), "{what}: not stable");
-            assert!(!seen.contains(&now), "{what}: not seen");
-            seen.push(now);
-        };
-        fs::write(path("a.yaml"), "1").unwrap();
-        changed("added");
-        fs::write(path("a.yaml"), "22").unwrap();
-        changed("grown");
-        fs::write(path("next"), "33").unwrap();
-        fs::rename(path("next"), path("a.yaml")).unwrap();
-        changed("replaced");
-        fs::rename(path("a.yaml"), path("b.yaml")).unwrap();
-        changed("renamed");
-        fs::create_dir(root.path().join("secrets/token")).unwrap();
-        changed("secret added");
-        fs::write(root.path().join("secrets/token/value"), "1").unwrap();
-        changed("key added");
-        fs::write(root.path().join("secrets/token/value"), "22").unwrap();
-        changed("key changed");
-        symlink("b.yaml", path("c.yaml")).unwrap();
-        changed("link added");
-        fs::remove_file(path("b.yaml")).unwrap();
-        changed("link broken");
-        fs::remove_dir_all(&place.targets).unwrap();
-        changed("directory gone");
+    fn the_revision_is_a_file_beside_the_manifests() {
+        let (_root, place) = place();
+        let path = place.targets.join("revision");
+        assert_eq!(scan(&place).revision, Said::Nothing);
+        fs::write(&path, "1:42\n").unwrap();
+        assert_eq!(scan(&place).revision, Said::of(b"1:42"));
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let unusable = Said::Unusable("is not a file".to_owned());
+        assert_eq!(scan(&place).revision, unusable);
+        assert!(files(&place).is_empty(), "it is no manifest");
     }
 }

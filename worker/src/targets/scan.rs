@@ -5,11 +5,16 @@ use std::sync::Arc;
 
 use parcelhook_crds::secret::Secret;
 
+use super::release::{Files, Said};
+
 /// The manifests and Secrets at one moment.
 #[derive(Debug)]
 pub(super) struct Scan {
-    /// The files by name; `Err` when the directory itself could not be read.
-    pub(super) files: Result<BTreeMap<String, Content>, String>,
+    /// What the file `revision` said before the manifests were read: whoever writes it last never has
+    /// it read with manifests that are older.
+    pub(super) revision: Said,
+    /// The manifests by name; `Err` when the directory itself could not be read.
+    pub(super) files: Result<Files, String>,
     /// The Secrets.
     pub(super) secrets: Secrets,
 }

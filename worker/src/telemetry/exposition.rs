@@ -91,6 +91,7 @@ fn worker(out: &mut Exposition, report: &WorkerReport) -> fmt::Result {
     out.gauge(&metrics::JOINED, u64::from(report.source.joined))?;
     out.gauge(&metrics::TARGETS, report.targets.len())?;
     out.gauge(&metrics::PROBLEMS, report.problems.len())?;
+    out.gauge(&metrics::BEHIND, u64::from(report.lacks.is_some()))?;
     let missing = report.source.missing_topics.len();
     out.gauge(&metrics::MISSING_TOPICS, missing)
 }
@@ -124,11 +125,14 @@ fn own_topics(out: &mut Exposition, own: OwnTopicsReport) -> fmt::Result {
 }
 
 fn partitions(out: &mut Exposition, partitions: &[PartitionReport]) -> fmt::Result {
-    let gauges: [Column<PartitionReport, Option<i64>>; 4] = [
+    let gauges: [Column<PartitionReport, Option<i64>>; 5] = [
         (metrics::PARTITION_POSITION, |one| Some(one.position)),
         (metrics::PARTITION_COMMITTED, |one| one.committed),
         (metrics::PARTITION_LAG, |one| one.lag),
         (metrics::PARTITION_PAUSED, |one| Some(i64::from(one.paused))),
+        (metrics::PARTITION_BEHIND, |one| {
+            Some(i64::from(one.lacks.is_some()))
+        }),
     ];
     for (family, read) in gauges {
         let mut samples = out.family(&family)?;

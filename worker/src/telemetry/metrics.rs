@@ -139,6 +139,8 @@ families! {
         "Targets that this worker runs.";
     PROBLEMS = Gauge "parcelhook_worker_configuration_problems" []
         "Manifests and Secrets that cannot be used.";
+    BEHIND = Gauge "parcelhook_worker_behind" []
+        "1 while the worker has left the group until it has a newer configuration.";
     MISSING_TOPICS = Gauge "parcelhook_worker_missing_topics" []
         "Topics that targets name and the Kafka cluster does not have.";
     RECORDS_READ = Counter "parcelhook_worker_records_read_total" []
@@ -169,6 +171,8 @@ families! {
         "Records of the log that are not yet read; absent while unknown.";
     PARTITION_PAUSED = Gauge "parcelhook_worker_partition_paused" ["topic", "partition"]
         "1 while reading is paused because of the byte budget.";
+    PARTITION_BEHIND = Gauge "parcelhook_worker_partition_behind" ["topic", "partition"]
+        "1 while an owned partition waits for a newer configuration than the worker has.";
     BACKGROUND_STARTED = Counter "parcelhook_worker_background_started_total" ["task"]
         "Background tasks and threads started.";
     BACKGROUND_ENDED = Counter "parcelhook_worker_background_ended_total" ["task", "result"]

@@ -23,7 +23,7 @@ impl Display for Index<'_> {
             "<h1>Parcelhook worker</h1>\n<p class=\"dim\">version {}",
             view.version
         )?;
-        if let Some(revision) = view.revision {
+        if let Some(revision) = &view.revision {
             write!(f, " · targets revision {revision}")?;
         }
         f.write_str("</p>\n")?;
@@ -47,6 +47,12 @@ impl Index<'_> {
             writeln!(
                 f,
                 "<p class=\"alarm\">{count} events lost before they were read: {cause}.</p>"
+            )?;
+        }
+        if let Some(lacks) = &self.view.lacks {
+            writeln!(
+                f,
+                "<p class=\"alarm\">The worker has left the group until its targets have revision {lacks}.</p>"
             )?;
         }
         for target in &self.view.targets {
@@ -179,7 +185,11 @@ impl Index<'_> {
             number(f, one.position)?;
             number(f, Maybe(one.committed))?;
             number(f, Maybe(one.lag))?;
-            cell(f, if one.paused { "paused" } else { "yes" })
+            match &one.lacks {
+                Some(lacks) => cell(f, format_args!("waits for revision {lacks}")),
+                None if one.paused => cell(f, "paused"),
+                None => cell(f, "yes"),
+            }
         })
     }
 }

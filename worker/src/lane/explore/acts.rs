@@ -125,7 +125,8 @@ impl Session {
     pub(super) fn can_launch(&self) -> bool {
         if self.machine.is_live() {
             let ready = self.machine.ready(now()).is_ok();
-            self.may_act() && ready && self.frontier < self.position && !self.suspended
+            let waits = self.frontier < self.visible();
+            self.may_act() && ready && waits && !self.suspended
         } else {
             self.may_act() && self.machine.work(self.now(), self.sight()) == Some(Work::Attempt)
         }
@@ -149,7 +150,7 @@ impl Session {
     fn launch_live(&mut self) -> Option<(Origin, i64, i64)> {
         let again = self.machine.ready(now()).ok()?;
         let events = again.unwrap_or(self.sizes.most);
-        let last = (self.position - 1).min(self.frontier + i64::from(events) - 1);
+        let last = (self.visible() - 1).min(self.frontier + i64::from(events) - 1);
         self.machine.start(span(self.frontier, last));
         Some((Origin::Queue, self.frontier, last))
     }
@@ -247,7 +248,7 @@ impl Session {
 
     /// A live lane of a suspended target leaves live when something waits.
     pub(super) fn leave_if_suspended(&mut self, outside: &Outside) {
-        let waits = self.frontier < self.position && self.machine.ready(now()).is_ok();
+        let waits = self.frontier < self.visible() && self.machine.ready(now()).is_ok();
         if self.suspended && self.machine.is_live() && waits {
             self.leave(ParkReason::Suspended, Due::Never, outside);
         }

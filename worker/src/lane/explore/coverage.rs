@@ -45,10 +45,16 @@ pub(super) enum Sometimes {
     GivenUp,
     /// An event is given up that was delivered or given up before.
     GivenUpAgain,
+    /// A take-over waits, because its configuration is older than the predecessor's.
+    WaitsForConfiguration,
+    /// The gate of a new target opens.
+    GateOpens,
+    /// A commit that was made before the roll-out is heard of after it.
+    OldCommitHeard,
 }
 
 impl Sometimes {
-    pub(super) const ALL: [Self; 17] = [
+    pub(super) const ALL: [Self; 20] = [
         Self::CutOverHolds,
         Self::CutOverReopened,
         Self::StraddlingRunCut,
@@ -66,6 +72,9 @@ impl Sometimes {
         Self::EpochReplaced,
         Self::GivenUp,
         Self::GivenUpAgain,
+        Self::WaitsForConfiguration,
+        Self::GateOpens,
+        Self::OldCommitHeard,
     ];
 }
 
@@ -118,6 +127,20 @@ impl Coverage {
         self.count(
             Sometimes::EpochReplaced,
             act == Act::ProducerReplaced && old.own.is_some() && new.own.is_none(),
+        );
+        let behind = old.knows < before.outside.knows && old.take_over.is_some();
+        self.count(
+            Sometimes::WaitsForConfiguration,
+            behind && act == Act::Configure,
+        );
+        self.count(
+            Sometimes::GateOpens,
+            old.gate.is_some() && new.gate.is_none(),
+        );
+        let old_commit = old.unheard.is_some_and(|(_, knows)| knows < old.knows);
+        self.count(
+            Sometimes::OldCommitHeard,
+            old_commit && old.gate.is_some() && act == Act::CommitHeard,
         );
         self.look_at_letter(before, old, act);
         self.look_at_attempt(old, act);

@@ -1,6 +1,9 @@
 //! How large a world is, and how much may happen in it.
 
+use super::configuration::Knows;
+use super::outside::Outside;
 use super::session::Sizes;
+use super::world::World;
 
 /// How often each kind of thing may still happen, besides what happens anyway.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -35,6 +38,8 @@ pub(super) struct Luck {
     pub(super) twitches: u8,
     /// Times what earlier owners wrote is taken away.
     pub(super) sweeps: u8,
+    /// Commits of which the owner hears late.
+    pub(super) delays: u8,
 }
 
 /// How large a world may become.
@@ -51,6 +56,8 @@ pub(super) struct Bounds {
     pub(super) worlds: usize,
     /// The reader brings one record at a time.
     pub(super) one_by_one: bool,
+    /// Workers have different configurations.
+    pub(super) revisions: bool,
     pub(super) luck: Luck,
 }
 
@@ -68,6 +75,7 @@ impl Bounds {
             zombies: 1,
             worlds: 2_000_000,
             one_by_one: false,
+            revisions: false,
             luck: Luck::default(),
         };
         let mut words = text.split_whitespace();
@@ -80,6 +88,21 @@ impl Bounds {
         bounds
     }
 
+    /// What the configurations of workers may know.
+    pub(super) fn known(&self) -> &'static [Knows] {
+        if self.revisions {
+            &[Knows::Other, Knows::Both]
+        } else {
+            &[Knows::All]
+        }
+    }
+
+    /// A world before anything has happened.
+    pub(super) fn beginning(&self) -> World {
+        let knows = self.known()[0];
+        World::of(Outside::new(knows), self.sizes, self.luck, knows)
+    }
+
     fn set(&mut self, name: &str, number: u32) {
         let luck = &mut self.luck;
         let may = match name {
@@ -89,6 +112,7 @@ impl Bounds {
             "bucket" => return self.bucket = number as usize,
             "zombies" => return self.zombies = number as usize,
             "worlds" => return self.worlds = number as usize,
+            "revisions" => return self.revisions = number > 0,
             "one-by-one" => return self.one_by_one = number > 0,
             "owners" => &mut luck.owners,
             "failures" => &mut luck.failures,
@@ -105,6 +129,7 @@ impl Bounds {
             "ages" => &mut luck.ages,
             "twitches" => &mut luck.twitches,
             "sweeps" => &mut luck.sweeps,
+            "delays" => &mut luck.delays,
             _ => panic!("nothing is called `{name}`"),
         };
         *may = number as u8;

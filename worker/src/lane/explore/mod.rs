@@ -8,12 +8,14 @@
 //!
 //! `step` names what can happen, `luck` bounds how often, `variant` leaves rules out on purpose, and
 //! `coverage` tells whether a search was worth something. One lane, one partition, one bucket; time is
-//! either now or later. How to ask for larger worlds: `docs/architecture.md`, "How the protocol is
+//! either now or later. In some worlds workers have different configurations (`configuration`). How to ask for larger worlds: `docs/architecture.md`, "How the protocol is
 //! checked".
 
 mod acts;
+mod configuration;
 mod coverage;
 mod fingerprint;
+mod late;
 mod luck;
 mod outside;
 mod ownership;

@@ -10,7 +10,9 @@ use std::rc::Rc;
 
 use parcelhook_crds::lane::{Entry, Epoch, Incarnation, LaneRow, Scope, Terminator};
 
+use super::configuration::Knows;
 use super::variant::{Variant, is};
+use crate::lane::takeover::Predecessor;
 use crate::source::PartitionId;
 use crate::state::RowPlace;
 use crate::state::table::{Inherited, Table, scope_of};
@@ -70,11 +72,15 @@ pub(super) struct Outside {
     pub(super) committed: i64,
     /// The commit's metadata.
     pub(super) epoch: Epoch,
+    /// The configuration in it.
+    pub(super) knows: Knows,
     /// The one bucket of the retry topic.
     pub(super) bucket: Vec<Parked>,
     lanes: BTreeMap<Epoch, Shelf>,
-    /// Events that the receiver or the dead-letter topic has: all below this.
+    /// Events that the receiver or the dead-letter topic has: all below this, from where its target begins.
     pub(super) delivered: i64,
+    /// Whether that is known.
+    pub(super) begun: bool,
     /// Events above it that the dead-letter topic has, a bit each.
     given_up: u64,
     /// What was parked before is too old.
@@ -89,10 +95,13 @@ pub(super) struct Outside {
 const FIRST: Epoch = Epoch { n: 0, random: 0 };
 
 impl Outside {
-    pub(super) fn new() -> Self {
+    /// Nobody has begun. `knows` is what the group's first commit was made under.
+    pub(super) fn new(knows: Knows) -> Self {
         Self {
             committed: 0,
             epoch: FIRST,
+            knows,
+            begun: knows.has_lane(),
             bucket: Vec::new(),
             lanes: BTreeMap::new(),
             delivered: 0,
@@ -103,8 +112,42 @@ impl Outside {
         }
     }
 
+    /// What a new owner finds in the group's commit.
+    pub(super) fn predecessor(&self, own: Knows) -> Predecessor {
+        let found = match self.knows {
+            found if own < found && is(Variant::RunsWhatIsOlder) => own,
+            found if own > found && is(Variant::SendsBeforeItsCommit) => own,
+            found => found,
+        };
+        Predecessor {
+            epoch: Some(self.epoch),
+            cfg: found.cfg(),
+        }
+    }
+
+    /// An owner runs with the lane's target from here on. Once the group's commit knows the target, it
+    /// gets everything from the first such place on.
+    pub(super) fn promise(&mut self, from: i64) {
+        if self.knows.has_lane() {
+            self.begin_at(from);
+        }
+    }
+
+    /// What the target has once it gets everything behind, too.
+    fn begin_at(&mut self, first: i64) {
+        if !self.begun {
+            (self.begun, self.delivered) = (true, first);
+        }
+    }
+
+    /// Whether the lane's target has all that it is owed of so many events.
+    pub(super) fn has_all(&self, events: i64) -> bool {
+        !self.begun || self.delivered == events
+    }
+
     /// The receiver gets events.
     pub(super) fn arrive(&mut self, (first, last): (i64, i64)) {
+        self.begin_at(first);
         if first > self.delivered {
             self.wrong = Some("an event was delivered while an earlier one never was");
         }
@@ -114,6 +157,7 @@ impl Outside {
 
     /// The dead-letter topic takes an event. Returns an offset.
     pub(super) fn give_up(&mut self, letter: Letter) -> i64 {
+        self.begin_at(letter.event);
         self.given_up |= 1 << letter.event;
         self.pass_given_up();
         0
@@ -226,7 +270,8 @@ impl fmt::Display for Outside {
         let epoch = short(self.epoch);
         write!(
             f,
-            "committed {committed} under {epoch}, delivered below {delivered}; bucket"
+            "committed {committed} under {epoch} by who knows {:?}, delivered below {delivered}; bucket",
+            self.knows
         )?;
         for Parked { run, .. } in &self.bucket {
             let prev = run.prev.map_or("-".to_owned(), |prev| prev.to_string());

@@ -9,7 +9,7 @@ use super::session::{Order, Session, Whose, later, now};
 use super::variant::{Variant, is};
 use crate::lane::machine::{Due, Machine};
 use crate::lane::own::Own;
-use crate::lane::takeover::{InheritedLane, Step, Subject, TakeOver, TakenOver};
+use crate::lane::takeover::{InheritedLane, Predecessor, Step, Subject, TakeOver, TakenOver};
 use crate::park::{self, Refused};
 
 /// A time, for rows: not before it is later.
@@ -27,6 +27,7 @@ impl Session {
         let steps = take_over.told(inherited.rows, inherited.highest, random);
         self.take_over = Some(take_over);
         self.perform(steps);
+        self.promise_if_taken_over(outside);
         if is_owner
             && is(Variant::CountsBeforeRows)
             && let Some(sent) = self.lanes.back()
@@ -43,18 +44,28 @@ impl Session {
         }
     }
 
-    /// The group's commit is acked.
-    pub(super) fn commit(&mut self, outside: &mut Outside) {
-        let Some(epoch) = self.claimed else {
+    /// The group has the commit, and nobody has told us.
+    pub(super) fn commit_unheard(&mut self, outside: &mut Outside) {
+        if let Some(epoch) = self.claimed {
+            outside.committed = self.done();
+            outside.epoch = epoch;
+            outside.knows = self.knows;
+            self.unheard = Some((outside.committed, self.knows));
+        }
+    }
+
+    /// We hear that the group has the commit.
+    pub(super) fn commit_heard(&mut self, outside: &mut Outside) {
+        let (Some(epoch), Some((offset, knows))) = (self.claimed, self.unheard.take()) else {
             return;
         };
-        outside.committed = self.frontier;
-        outside.epoch = epoch;
         self.counts = true;
         if let Some(take_over) = &mut self.take_over {
-            let steps = take_over.committed(epoch);
+            let steps = take_over.committed(epoch, knows.cfg());
             self.perform(steps);
+            self.promise_if_taken_over(outside);
         }
+        self.open_gate(offset, knows, outside);
     }
 
     /// Time passes.
@@ -141,17 +152,22 @@ impl Session {
         let subject = Subject {
             group: GROUP.into(),
             place: place(),
-            frontier: self.frontier,
+            frontier: self.done(),
+        };
+        let own = Predecessor {
+            epoch: Some(own.epoch),
+            cfg: self.knows.cfg(),
         };
         let lanes = lanes.into_iter().collect();
-        let (take_over, steps) = TakeOver::again(subject, own.epoch, lanes, outside.random());
+        let (take_over, steps) = TakeOver::again(subject, own, lanes, outside.random());
         self.take_over = Some(take_over);
         self.perform(steps);
     }
 
-    fn perform(&mut self, steps: Vec<Step>) {
+    pub(super) fn perform(&mut self, steps: Vec<Step>) {
         for step in steps {
             match step {
+                Step::Lack(_) => {}
                 Step::Ask(epoch) => self.asks_rows = epoch,
                 Step::Bucket { number, .. } => self.asks_end = Some(number),
                 Step::Write { number, order } => {
@@ -159,7 +175,7 @@ impl Session {
                         self.send_under(Whose::TakeOver, number, note);
                     }
                 }
-                Step::Own(epoch, _) => {
+                Step::Own(epoch, ..) => {
                     self.claimed = Some(epoch);
                     self.counts = false;
                 }
@@ -170,8 +186,9 @@ impl Session {
 
     fn run(&mut self, taken: TakenOver) {
         self.take_over = None;
+        let frontier = self.done();
         self.own = Some(if taken.is_terminated() {
-            Own::written(taken.epoch, self.frontier, now())
+            Own::written(taken.epoch, frontier, now())
         } else {
             Own::unwritten(taken.epoch)
         });
@@ -182,6 +199,7 @@ impl Session {
                 self.machine.suspend(self.suspended, now(), 0);
             }
         }
+        self.follow_reading();
         self.drive(now());
     }
 }

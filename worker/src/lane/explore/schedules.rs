@@ -6,7 +6,6 @@
 use proptest::prelude::*;
 
 use super::luck::{Bounds, Luck};
-use super::outside::Outside;
 use super::search::left_alone;
 use super::session::Sizes;
 use super::step::{Act, Step};
@@ -16,7 +15,7 @@ use super::world::World;
 fn luck() -> impl Strategy<Value = Luck> {
     let attempts = (0..15_u8, 0..5_u8, 0..5_u8, 0..5_u8);
     let writes = (0..20_u8, 0..10_u8, 0..8_u8, 0..4_u8);
-    let owners = (0..6_u8, 0..80_u8, 0..5_u8);
+    let owners = (0..6_u8, 0..80_u8, 0..5_u8, 0..6_u8);
     let lane = (0..8_u8, 0..8_u8, 0..4_u8, 0..3_u8);
     (attempts, writes, owners, lane).prop_map(|(attempts, writes, owners, lane)| Luck {
         failures: attempts.0,
@@ -30,6 +29,7 @@ fn luck() -> impl Strategy<Value = Luck> {
         owners: owners.0,
         twitches: owners.1,
         sweeps: owners.2,
+        delays: owners.3,
         leaves: lane.0,
         fulls: lane.1,
         suspensions: lane.2,
@@ -40,14 +40,15 @@ fn luck() -> impl Strategy<Value = Luck> {
 fn bounds() -> impl Strategy<Value = Bounds> {
     let rooms = prop_oneof![Just(1), Just(100_000), Just(usize::MAX)];
     let sizes = (1_u32..6, rooms).prop_map(|(most, room)| Sizes { most, room });
-    let source = (10_i64..50, any::<bool>());
-    (source, sizes, luck()).prop_map(|((events, one_by_one), sizes, luck)| Bounds {
+    let source = (10_i64..50, any::<bool>(), any::<bool>());
+    (source, sizes, luck()).prop_map(|((events, one_by_one, revisions), sizes, luck)| Bounds {
         events,
         sizes,
         bucket: 1_000,
         zombies: 2,
         worlds: 0,
         one_by_one,
+        revisions,
         luck,
     })
 }
@@ -69,7 +70,7 @@ fn choose(world: &World, bounds: &Bounds, choice: u16) -> Option<Step> {
 }
 
 fn play(bounds: &Bounds, choices: &[u16]) -> Result<(), String> {
-    let mut world = World::of(Outside::new(), bounds.sizes, bounds.luck);
+    let mut world = bounds.beginning();
     let mut way = Vec::new();
     for choice in choices {
         let Some(step) = choose(&world, bounds, *choice) else {
@@ -81,8 +82,13 @@ fn play(bounds: &Bounds, choices: &[u16]) -> Result<(), String> {
             return Err(format!("{wrong}\n  after {way:?}\n  {}", world.outside));
         }
     }
-    let fresh = World::of(world.outside.clone(), bounds.sizes, Luck::default());
-    let ends = [("the owner", world), ("a fresh owner", fresh)];
+    let fresh = bounds.known().iter().map(|knows| {
+        let outside = world.outside.clone();
+        let owner = World::of(outside, bounds.sizes, Luck::default(), *knows);
+        (format!("a fresh owner who knows {knows:?}"), owner)
+    });
+    let fresh: Vec<_> = fresh.collect();
+    let ends = [("the owner".to_owned(), world)].into_iter().chain(fresh);
     for (who, world) in ends {
         if let Some(wrong) = left_alone(world, bounds, |_| false) {
             return Err(format!("{who}: {wrong}\n  after {way:?}"));

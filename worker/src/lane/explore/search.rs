@@ -9,7 +9,6 @@ use std::collections::VecDeque;
 use super::coverage::Coverage;
 use super::fingerprint::{Fingerprints, fingerprint};
 use super::luck::{Bounds, Luck};
-use super::outside::Outside;
 use super::step::Step;
 use super::world::World;
 
@@ -64,9 +63,7 @@ impl Search {
 
     /// Looks at all of them, or as many as there may be.
     pub(super) fn run(mut self) -> Found {
-        let Bounds { sizes, luck, .. } = self.bounds;
-        let first = World::of(Outside::new(), sizes, luck);
-        self.add(0, None, first);
+        self.add(0, None, self.bounds.beginning());
         let mut steps = 0;
         while let Some((index, world)) = self.waiting.pop_front() {
             if let Some(what) = self.judge(&world) {
@@ -127,9 +124,15 @@ impl Search {
         if !self.recovered.insert(fingerprint(&world.outside)) {
             return None;
         }
-        let fresh = World::of(world.outside.clone(), self.bounds.sizes, Luck::default());
-        let wrong = self.walk(fresh)?;
-        Some(format!("a fresh owner after everybody crashed: {wrong}"))
+        for knows in self.bounds.known() {
+            let outside = world.outside.clone();
+            let fresh = World::of(outside, self.bounds.sizes, Luck::default(), *knows);
+            if let Some(wrong) = self.walk(fresh) {
+                let who = "a fresh owner after everybody crashed";
+                return Some(format!("{who}, who knows {knows:?}: {wrong}"));
+            }
+        }
+        None
     }
 
     /// Lets the owner go on without bad luck, up to where an earlier walk has been.

@@ -2,8 +2,9 @@
 //! shipped take-over and ownership, and as little as possible around them.
 //!
 //! Stands for the shard: asks the machine for work in the same order, until there is none, and performs
-//! it. Stands for the ledger with two numbers, because every event is wanted by the one lane: the oldest
-//! that is not done, which is the frontier, and the next to read. What it produces stays on its way until
+//! it. Stands for the ledger with few numbers, because every event is wanted by the one lane: the oldest
+//! that is not done, which is the frontier, and the next to read; of the other target, which only worlds
+//! with several configurations have, the oldest that it does not have. What it produces stays on its way until
 //! the broker takes or refuses it, in order within a topic.
 
 use std::collections::VecDeque;
@@ -14,9 +15,11 @@ use std::time::{Duration, Instant};
 use parcelhook_crds::lane::Epoch;
 
 use super::Dot;
+use super::configuration::Knows;
 use super::outside::{GROUP, Letter, Note, Outside, Run, What, place};
 use super::variant::{Variant, is};
 use crate::clock;
+use crate::lane::gate::Gate;
 use crate::lane::machine::{Ages, Backlog, Machine, Opening, Sight, Span, Work};
 use crate::lane::own::Own;
 use crate::lane::takeover::{Subject, TakeOver};
@@ -82,12 +85,20 @@ pub(super) struct Session {
     pub(super) claimed: Option<Epoch>,
     /// A commit of it is acked.
     pub(super) counts: bool,
+    /// A commit that the group has and that this session has not heard of: offset and configuration.
+    pub(super) unheard: Option<(i64, Knows)>,
+    /// What its configuration knows.
+    pub(super) knows: Knows,
+    /// The lane is new, and waits for a commit.
+    pub(super) gate: Option<Gate>,
     pub(super) own: Option<Own>,
     pub(super) machine: Machine<Dot>,
     /// Oldest event that is not done.
     pub(super) frontier: i64,
     /// Next event to read.
     pub(super) position: i64,
+    /// Oldest event that the other target does not have.
+    pub(super) other: i64,
     pub(super) retry: VecDeque<Sent<Rc<Run>>>,
     pub(super) lanes: VecDeque<Sent<Note>>,
     pub(super) letters: VecDeque<Sent<Letter>>,
@@ -133,24 +144,29 @@ pub(super) fn span(first: i64, last: i64) -> Span {
 }
 
 impl Session {
-    /// The partition is assigned: the commit says from where, and under which epoch.
-    pub(super) fn assigned(outside: &Outside, sizes: Sizes) -> Self {
+    /// The partition is assigned: the commit says from where, and under which epoch and configuration.
+    pub(super) fn assigned(outside: &Outside, sizes: Sizes, knows: Knows) -> Self {
         let subject = Subject {
             group: GROUP.into(),
             place: place(),
             frontier: outside.committed,
         };
-        let (take_over, _) = TakeOver::begin(subject, Some(outside.epoch));
-        Self {
+        let predecessor = outside.predecessor(knows);
+        let (take_over, steps) = TakeOver::begin(subject, predecessor, knows.cfg());
+        let mut session = Self {
             take_over: Some(take_over),
-            asks_rows: Some(outside.epoch),
+            asks_rows: None,
             asks_end: None,
             claimed: None,
             counts: false,
+            unheard: None,
+            knows,
+            gate: None,
             own: None,
             machine: Machine::default(),
             frontier: outside.committed,
             position: outside.committed,
+            other: outside.committed,
             retry: VecDeque::new(),
             lanes: VecDeque::new(),
             letters: VecDeque::new(),
@@ -161,7 +177,9 @@ impl Session {
             suspended: false,
             clock: outside.clock,
             sizes,
-        }
+        };
+        session.perform(steps);
+        session
     }
 
     /// Whether its lane may send and park.
@@ -171,7 +189,7 @@ impl Session {
 
     /// Whether too much may wait to be held for a cut-over.
     pub(super) fn may_fill(&self) -> bool {
-        let waits = self.frontier < self.position;
+        let waits = self.frontier < self.visible();
         self.may_act() && !self.machine.is_live() && !self.full && waits
     }
 
@@ -196,7 +214,7 @@ impl Session {
                 Work::WriteRow => self.write_row(),
                 Work::Park { skip } => {
                     let first = self.frontier + skip as i64 + self.behind_attempt();
-                    if first == self.position {
+                    if first == self.visible() {
                         break;
                     }
                     self.park(first);
@@ -225,7 +243,7 @@ impl Session {
 
     pub(super) fn sight(&self) -> Sight {
         Sight {
-            waiting: (self.position - self.frontier) as u64,
+            waiting: (self.visible() - self.frontier) as u64,
             hold_is_full: self.full,
             may_park: true,
             room_most: self.sizes.room,
@@ -260,9 +278,9 @@ impl Session {
         let terminated = self.own.is_some_and(|own| own.is_terminated());
         self.frontier += i64::from(self.machine.settle(terminated, self.clock));
         if let Some(through) = self.machine.passed_by() {
-            self.frontier = self.frontier.max(self.position.min(through + 1));
+            self.frontier = self.frontier.max(self.visible().min(through + 1));
         }
-        self.full &= self.frontier < self.position;
+        self.full &= self.frontier < self.visible();
         self.unsettled.retain(|(_, last)| *last >= self.frontier);
     }
 
@@ -280,7 +298,7 @@ impl Session {
         let number = self.free_number();
         if let Some(own) = &mut self.own {
             own.produced(number, self.frontier, now());
-            self.send(Whose::Partition, number, What::Terminator(self.frontier));
+            self.send(Whose::Partition, number, What::Terminator(self.done()));
         }
     }
 
@@ -289,7 +307,7 @@ impl Session {
             return;
         };
         let limit = backlog.run_limit(first, self.sizes.most as usize) as i64;
-        let last = (self.position - 1).min(first + limit - 1);
+        let last = (self.visible() - 1).min(first + limit - 1);
         let number = self.free_number();
         let Some(header) = self.machine.park(number, span(first, last)) else {
             return;

@@ -1,5 +1,7 @@
 //! What can happen in a world.
 
+use super::configuration::Knows;
+
 /// A topic of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Topic {
@@ -15,8 +17,16 @@ pub(super) enum Act {
     Told,
     /// The reader tells where the bucket ends.
     BucketEnds,
-    /// The group's commit.
+    /// The group's commit, and we know.
     Commit,
+    /// The group's commit, and we do not know yet.
+    CommitUnheard,
+    /// Now we know.
+    CommitHeard,
+    /// The other target takes its oldest event.
+    Other,
+    /// The roll-out reaches the worker.
+    Configure,
     /// What is the oldest on its way to a topic is there, and we know.
     Lands(Topic),
     /// It is there, and we do not know yet.
@@ -61,7 +71,7 @@ pub(super) enum Act {
 
 impl Act {
     /// What happens when nothing goes wrong, in the order in which it is tried.
-    pub(super) const FAULTLESS: [Self; 15] = [
+    pub(super) const FAULTLESS: [Self; 18] = [
         Self::Told,
         Self::BucketEnds,
         Self::Resume,
@@ -74,14 +84,18 @@ impl Act {
         Self::Delivered,
         Self::Scan,
         Self::Launch,
+        Self::CommitHeard,
         Self::Commit,
         Self::Wake,
+        Self::Other,
         Self::Read,
+        Self::Configure,
     ];
 
     /// What goes wrong, or is needed by nobody.
-    pub(super) const OTHERS: [Self; 21] = [
+    pub(super) const OTHERS: [Self; 22] = [
         Self::Sweep,
+        Self::CommitUnheard,
         Self::Failed { reached: false },
         Self::Failed { reached: true },
         Self::Throttled,
@@ -109,9 +123,14 @@ impl Act {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Somebody else becomes the owner. The old one goes on as a zombie; another zombie may end with it.
-    TakeOver { forget: Option<u8> },
+    TakeOver { forget: Option<u8>, knows: Knows },
     /// The owner crashes, and somebody else takes over. Of what was on its way, so much landed.
-    Crash { retry: u8, lanes: u8, letters: u8 },
+    Crash {
+        retry: u8,
+        lanes: u8,
+        letters: u8,
+        knows: Knows,
+    },
     /// What was parked so far is too old from now on.
     Age,
     /// A request of a crashed session arrives.

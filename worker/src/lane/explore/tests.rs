@@ -2,13 +2,12 @@
 
 use std::fmt::Write as _;
 
+use super::configuration::Knows;
 use super::coverage::Sometimes::{self, *};
 use super::luck::Bounds;
-use super::outside::Outside;
 use super::search::{Found, Search, Wrong};
 use super::step::{Act, Step};
 use super::variant::{Variant, choose};
-use super::world::World;
 use crate::lane::machine::weak::Weakness::*;
 
 /// A world in which everything must hold, and what has to be reached in it.
@@ -81,6 +80,18 @@ const PRODUCERS: Case = Case {
 const SIZES: Case = Case {
     bounds: "failures 1 oversizes 2 one-by-one 1",
     reaches: &[GapFilled],
+};
+const ROLL_OUT: Case = Case {
+    bounds: "revisions 1 owners 2 delays 1",
+    reaches: &[WaitsForConfiguration, GateOpens, OldCommitHeard],
+};
+const ROLL_OUT_AND_ZOMBIES: Case = Case {
+    bounds: "revisions 1 owners 1 twitches 2 worlds 60000",
+    reaches: &[WaitsForConfiguration, GateOpens],
+};
+const ROLL_OUT_AND_FAILURES: Case = Case {
+    bounds: "revisions 1 owners 1 failures 1 worlds 60000",
+    reaches: &[WaitsForConfiguration, TakenOverWithRow],
 };
 const AGE: Case = Case {
     bounds: "failures 1 ages 1 silences 1",
@@ -162,6 +173,13 @@ fn events_may_become_too_old() {
 }
 
 #[test]
+fn workers_may_have_different_configurations() {
+    holds(&ROLL_OUT);
+    holds(&ROLL_OUT_AND_ZOMBIES);
+    holds(&ROLL_OUT_AND_FAILURES);
+}
+
+#[test]
 fn everything_that_should_be_reached_is_asked_for_somewhere() {
     let cases = [
         CRASHES,
@@ -173,6 +191,7 @@ fn everything_that_should_be_reached_is_asked_for_somewhere() {
         HOLDS,
         PRODUCERS,
         AGE_AND_CRASH,
+        ROLL_OUT,
     ];
     for what in Sometimes::ALL {
         let asked = cases.iter().any(|case| case.reaches.contains(&what));
@@ -184,7 +203,7 @@ fn everything_that_should_be_reached_is_asked_for_somewhere() {
 fn who_learns_late_that_there_are_no_rows_any_more_sends_nothing() {
     use super::step::Topic::{Lanes, Retry};
     let bounds = Bounds::of("failures 1 owners 2 twitches 9 sweeps 1");
-    let mut world = World::of(Outside::new(), bounds.sizes, bounds.luck);
+    let mut world = bounds.beginning();
     let first = [
         Act::Told,
         Act::Read,
@@ -200,8 +219,12 @@ fn who_learns_late_that_there_are_no_rows_any_more_sends_nothing() {
             retry: 0,
             lanes: 0,
             letters: 0,
+            knows: Knows::All,
         },
-        Step::TakeOver { forget: None },
+        Step::TakeOver {
+            forget: None,
+            knows: Knows::All,
+        },
     ];
     let last = [
         Act::Told,
@@ -271,6 +294,9 @@ fn each_rule_that_is_left_out_is_noticed() {
             Variant::KeepsEpoch,
             "failures 1 fulls 1 producers 1 bucket 2",
         ),
+        (Variant::SendsBeforeItsCommit, "revisions 1 owners 1"),
+        (Variant::AnyCommitOpens, "revisions 1 owners 1 delays 1"),
+        (Variant::RunsWhatIsOlder, "revisions 1 owners 1"),
     ] {
         let found = explore(variant, bounds);
         eprintln!("{}", tell(found.wrong.as_ref()));

@@ -28,6 +28,12 @@ pub(super) enum Variant {
     ParksBehindAttempt,
     /// A new producer goes on under the old epoch.
     KeepsEpoch,
+    /// A newer configuration sends before a commit carries it.
+    SendsBeforeItsCommit,
+    /// The gate of a new target opens with any commit that is high enough.
+    AnyCommitOpens,
+    /// A partition is run with an older configuration than before.
+    RunsWhatIsOlder,
 }
 
 thread_local! {

@@ -3,46 +3,19 @@
 //! A zombie lost the partition and does not know it. It does what an owner does, except that its commits
 //! are refused. A crash is a zombie that does nothing any more, and is therefore forgotten at once.
 
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use parcelhook_crds::lane::ParkReason;
 
+use super::configuration::Knows;
+use super::late::{Late, replace_producer};
 use super::luck::{Bounds, Luck};
-use super::outside::{Letter, Note, Outside, Run};
-use super::session::{Order, Origin, Sent, Session, Sizes, now};
+use super::outside::Outside;
+use super::session::{Origin, Session, Sizes, now};
 use super::step::{Act, Step, Topic};
 use super::variant::{Variant, is};
 use crate::lane::machine::Due;
 use crate::park::Refused;
-
-/// What a dead producer had on its way.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-struct Late {
-    retry: VecDeque<Rc<Run>>,
-    lanes: VecDeque<Note>,
-    letters: VecDeque<Letter>,
-    request: Option<(i64, i64)>,
-}
-
-impl Late {
-    fn lands(&mut self, topic: Topic, outside: &mut Outside) {
-        match topic {
-            Topic::Retry => {
-                let run = self.retry.pop_front();
-                run.map(|run| outside.append(run));
-            }
-            Topic::Lanes => {
-                let note = self.lanes.pop_front();
-                note.map(|note| outside.note(&note));
-            }
-            Topic::DeadLetters => {
-                let letter = self.letters.pop_front();
-                letter.map(|letter| outside.give_up(letter));
-            }
-        }
-    }
-}
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -56,9 +29,9 @@ pub(super) struct World {
 
 impl World {
     /// One owner takes a partition over.
-    pub(super) fn of(outside: Outside, sizes: Sizes, luck: Luck) -> Self {
+    pub(super) fn of(outside: Outside, sizes: Sizes, luck: Luck, knows: Knows) -> Self {
         Self {
-            sessions: vec![Rc::new(Session::assigned(&outside, sizes))],
+            sessions: vec![Rc::new(Session::assigned(&outside, sizes, knows))],
             outside,
             late: Late::default(),
             luck,
@@ -74,9 +47,9 @@ impl World {
         let owner = self.owner();
         owner.may_act()
             && owner.machine.is_live()
-            && owner.frontier == bounds.events
+            && owner.done() == bounds.events
             && self.outside.committed == bounds.events
-            && self.outside.delivered == bounds.events
+            && self.outside.has_all(bounds.events)
     }
 
     /// The next step of the owner when nothing goes wrong.
@@ -123,6 +96,15 @@ impl World {
     }
 
     fn push_take_overs(&self, steps: &mut Vec<Step>, bounds: &Bounds) {
+        for knows in bounds.known() {
+            self.push_crashes(steps, *knows);
+            if self.luck.twitches > 0 {
+                self.push_successors(steps, bounds, *knows);
+            }
+        }
+    }
+
+    fn push_crashes(&self, steps: &mut Vec<Step>, knows: Knows) {
         let owner = self.owner();
         for retry in 0..=owner.not_landed(Topic::Retry) as u8 {
             for lanes in 0..=owner.not_landed(Topic::Lanes) as u8 {
@@ -131,20 +113,22 @@ impl World {
                         retry,
                         lanes,
                         letters,
+                        knows,
                     });
                 }
             }
         }
-        if self.luck.twitches == 0 {
-            return;
-        }
+    }
+
+    fn push_successors(&self, steps: &mut Vec<Step>, bounds: &Bounds, knows: Knows) {
         let zombies = self.sessions.len() - 1;
         if zombies < bounds.zombies {
-            steps.push(Step::TakeOver { forget: None });
+            let forget = None;
+            steps.push(Step::TakeOver { forget, knows });
         }
         for zombie in 0..zombies as u8 {
             let forget = Some(zombie);
-            steps.push(Step::TakeOver { forget });
+            steps.push(Step::TakeOver { forget, knows });
         }
     }
 
@@ -156,6 +140,10 @@ impl World {
             Act::Told => session.asks_rows.is_some(),
             Act::BucketEnds => session.asks_end.is_some(),
             Act::Commit => self.can_commit(session, is_owner),
+            Act::CommitUnheard => luck.delays > 0 && self.can_commit(session, is_owner),
+            Act::CommitHeard => session.unheard.is_some(),
+            Act::Other => session.other_waits(),
+            Act::Configure => session.knows == Knows::Other,
             Act::Acked(topic) => session.oldest_landed(topic) == Some(true),
             Act::Lands(topic) => session.oldest_landed(topic) == Some(false),
             Act::LandsSilently(topic) => luck.silences > 0 && session.not_landed(topic) > 0,
@@ -179,11 +167,11 @@ impl World {
             Act::Aborted => session.attempt.is_some() && luck.aborts > 0,
             Act::Wake => session.waits(),
             Act::Read => session.position < bounds.events,
-            Act::Leave => luck.leaves > 0 && session.may_act() && session.machine.is_live(),
+            Act::Leave => luck.leaves > 0 && session.has_lane() && session.machine.is_live(),
             Act::Full => luck.fulls > 0 && session.may_fill(),
-            Act::Suspend => luck.suspensions > 0 && session.may_act() && !session.suspended,
+            Act::Suspend => luck.suspensions > 0 && session.has_lane() && !session.suspended,
             Act::Resume => session.suspended,
-            Act::Hurry => luck.hurries > 0 && session.may_act() && !session.machine.is_live(),
+            Act::Hurry => luck.hurries > 0 && session.has_lane() && !session.machine.is_live(),
             Act::Sweep => self.can_sweep(session),
         }
     }
@@ -196,14 +184,16 @@ impl World {
     }
 
     fn can_commit(&self, session: &Session, is_owner: bool) -> bool {
-        let further = session.frontier > self.outside.committed;
-        let other = session.claimed != Some(self.outside.epoch);
+        let further = session.done() > self.outside.committed;
+        let title = (session.claimed, session.knows);
+        let other = title != (Some(self.outside.epoch), self.outside.knows);
         let news = if is_owner {
             further || other || !session.counts
         } else {
             further && is(Variant::ZombieCommits)
         };
-        session.claimed.is_some() && news
+        // One commit is in flight at a time.
+        session.claimed.is_some() && session.unheard.is_none() && news
     }
 
     /// What follows.
@@ -211,12 +201,13 @@ impl World {
         let mut world = self.clone();
         let Self { outside, late, .. } = &mut world;
         match step {
-            Step::TakeOver { forget } => world.take_over(forget),
+            Step::TakeOver { forget, knows } => world.take_over(forget, knows),
             Step::Crash {
                 retry,
                 lanes,
                 letters,
-            } => world.crash([retry, lanes, letters]),
+                knows,
+            } => world.crash([retry, lanes, letters], knows),
             Step::Age => world.age(),
             Step::LateRequest => {
                 let span = late.request.take();
@@ -243,17 +234,17 @@ impl World {
         }
     }
 
-    fn take_over(&mut self, forget: Option<u8>) {
+    fn take_over(&mut self, forget: Option<u8>, knows: Knows) {
         if let Some(zombie) = forget {
             self.sessions.remove(zombie as usize);
         }
         self.luck.owners -= 1;
-        let session = Session::assigned(&self.outside, self.owner().sizes);
+        let session = Session::assigned(&self.outside, self.owner().sizes, knows);
         self.sessions.push(Rc::new(session));
     }
 
-    fn crash(&mut self, landed: [u8; 3]) {
-        self.take_over(None);
+    fn crash(&mut self, landed: [u8; 3], knows: Knows) {
+        self.take_over(None, knows);
         let mut owner = self.sessions.remove(self.sessions.len() - 2);
         let owner = Rc::make_mut(&mut owner);
         let topics = [Topic::Retry, Topic::Lanes, Topic::DeadLetters];
@@ -288,7 +279,14 @@ impl World {
         match act {
             Act::Told => session.told(outside, is_owner),
             Act::BucketEnds => session.bucket_ends(outside.end()),
-            Act::Commit => session.commit(outside),
+            Act::Commit => {
+                session.commit_unheard(outside);
+                session.commit_heard(outside);
+            }
+            Act::CommitUnheard => session.commit_unheard(outside),
+            Act::CommitHeard => session.commit_heard(outside),
+            Act::Other => session.other += 1,
+            Act::Configure => session.configure(outside),
             Act::Lands(topic) => {
                 session.lands(topic, outside);
                 session.acked(topic, outside);
@@ -310,10 +308,7 @@ impl World {
             Act::Throttled => session.throttled(),
             Act::Aborted => late.request = session.aborted(),
             Act::Wake => session.wake(),
-            Act::Read => {
-                session.position += 1;
-                session.drive(now());
-            }
+            Act::Read => session.read(),
             Act::Leave => session.leave(ParkReason::Overflow, Due::At(now(), 0), outside),
             Act::Full => session.fill(outside),
             Act::Suspend => session.suspend(true),
@@ -337,33 +332,6 @@ fn fills_bucket(act: Act) -> bool {
     )
 }
 
-/// Everything on its way is refused; what the broker does not have may arrive all the same.
-fn replace_producer(session: &mut Session, late: &mut Late, outside: &mut Outside) {
-    let retry = std::mem::take(&mut session.retry);
-    let lanes = std::mem::take(&mut session.lanes);
-    let letters = std::mem::take(&mut session.letters);
-    let orders = retry.iter().map(|sent| sent.order);
-    let orders = orders.chain(lanes.iter().map(|sent| sent.order));
-    let orders: Vec<Order> = orders
-        .chain(letters.iter().map(|sent| sent.order))
-        .collect();
-    // Their numbers are not free before all of them are reported.
-    let numbers = orders.iter().map(|order| (order.number, i64::MAX));
-    session.unsettled.extend(numbers);
-    for order in orders {
-        session.produced(order, Err(Refused::ProducerReplaced), outside);
-    }
-    session.unsettled.retain(|(_, last)| *last < i64::MAX);
-    late.retry = not_landed(retry);
-    late.lanes = not_landed(lanes);
-    late.letters = not_landed(letters);
-}
-
-fn not_landed<T>(sent: VecDeque<Sent<T>>) -> VecDeque<T> {
-    let sent = sent.into_iter().filter(|sent| sent.landed.is_none());
-    sent.map(|sent| sent.what).collect()
-}
-
 fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
     let spent = match act {
         Act::Failed { .. } => Some(&mut luck.failures),
@@ -378,7 +346,9 @@ fn spend(luck: &mut Luck, act: Act, is_owner: bool) {
         Act::Suspend => Some(&mut luck.suspensions),
         Act::Hurry => Some(&mut luck.hurries),
         Act::Sweep => Some(&mut luck.sweeps),
+        Act::CommitUnheard => Some(&mut luck.delays),
         Act::Told | Act::BucketEnds | Act::Commit | Act::Lands(_) | Act::Acked(_) => None,
+        Act::CommitHeard | Act::Other | Act::Configure => None,
         Act::Scan | Act::Launch | Act::Delivered | Act::Wake | Act::Read | Act::Resume => None,
     };
     if let Some(spent) = spent {

@@ -1,14 +1,11 @@
-//! What a take-over promises, by example and against schedules of answers, refusals and crashes.
+//! What a take-over promises, by example.
 
-use std::collections::VecDeque;
+mod schedules;
 
-use parcelhook_crds::lane::Entry;
-use proptest::prelude::*;
-
+use super::writing::WRITE_AGAIN;
 use super::*;
 use crate::clock;
 use crate::state::sample::{epoch, lane, place, row};
-use crate::state::table::Table;
 
 const GROUP: &str = "g";
 
@@ -17,6 +14,18 @@ fn subject() -> Subject {
         group: GROUP.into(),
         place: place(0),
         frontier: 40,
+    }
+}
+
+fn cfg(number: u64) -> Option<Revision> {
+    Some(Revision { lineage: 1, number })
+}
+
+/// A predecessor whose configuration nobody numbered.
+fn owner(n: u32) -> Predecessor {
+    Predecessor {
+        epoch: Some(epoch(n)),
+        cfg: None,
     }
 }
 
@@ -33,7 +42,8 @@ fn rows(count: u8) -> Vec<(LaneName, LaneRow)> {
 /// Steps without what does not matter here.
 fn words(steps: &[Step]) -> Vec<String> {
     let word = |step: &Step| match step {
-        Step::Ask(epoch) => format!("ask {epoch:?}"),
+        Step::Lack(cfg) => format!("lack {cfg}"),
+        Step::Ask(epoch) => format!("ask {}", epoch.map_or(0, |epoch| epoch.n)),
         Step::Bucket { bucket, .. } => format!("bucket {bucket}"),
         Step::Write { order, .. } => match order {
             Order::Row(key, _) => format!("row of {}", key.scope.epoch.n),
@@ -42,7 +52,8 @@ fn words(steps: &[Step]) -> Vec<String> {
                 "something else".to_owned()
             }
         },
-        Step::Own(epoch, claim) => format!("own {} {claim:?}", epoch.n),
+        Step::Own(epoch, None, claim) => format!("own {} {claim:?}", epoch.n),
+        Step::Own(epoch, Some(cfg), claim) => format!("own {} with {cfg} {claim:?}", epoch.n),
         Step::Run(taken) => format!("run {} with {}", taken.epoch.n, taken.lanes.len()),
     };
     steps.iter().map(word).collect()
@@ -51,15 +62,15 @@ fn words(steps: &[Step]) -> Vec<String> {
 fn numbers(steps: &[Step]) -> Vec<u64> {
     let number = |step: &Step| match step {
         Step::Bucket { number, .. } | Step::Write { number, .. } => Some(*number),
-        Step::Ask(_) | Step::Own(..) | Step::Run(_) => None,
+        Step::Lack(_) | Step::Ask(_) | Step::Own(..) | Step::Run(_) => None,
     };
     steps.iter().filter_map(number).collect()
 }
 
 #[test]
 fn a_partition_without_rows_runs_at_once_and_its_epoch_goes_with_the_first_commit() {
-    let (mut take_over, step) = TakeOver::begin(subject(), Some(epoch(3)));
-    assert!(matches!(step, Step::Ask(Some(asked)) if asked == epoch(3)));
+    let (mut take_over, steps) = TakeOver::begin(subject(), owner(3), None);
+    assert_eq!(words(&steps), ["ask 3"]);
     let steps = take_over.told(Vec::new(), 3, 9);
     assert_eq!(words(&steps), ["own 4 WithNextCommit", "run 4 with 0"]);
     let Some(Step::Run(taken)) = steps.last() else {
@@ -72,16 +83,16 @@ fn a_partition_without_rows_runs_at_once_and_its_epoch_goes_with_the_first_commi
 
 #[test]
 fn without_rows_but_with_a_later_epoch_it_commits_first_for_a_successor_may_have_swept_them() {
-    let (mut take_over, _) = TakeOver::begin(subject(), Some(epoch(3)));
+    let (mut take_over, _) = TakeOver::begin(subject(), owner(3), None);
     let steps = take_over.told(Vec::new(), 5, 9);
     assert_eq!(words(&steps), ["own 6 Now"]);
-    let steps = take_over.committed(Epoch { n: 6, random: 9 });
+    let steps = take_over.committed(Epoch { n: 6, random: 9 }, None);
     assert_eq!(words(&steps), ["run 6 with 0"]);
 }
 
 #[test]
 fn rows_are_written_then_the_terminator_then_the_commit_then_it_runs() {
-    let (mut take_over, _) = TakeOver::begin(subject(), Some(epoch(3)));
+    let (mut take_over, _) = TakeOver::begin(subject(), owner(3), None);
     let now = clock::now();
     let steps = take_over.told(rows(2), 3, 9);
     assert_eq!(
@@ -95,10 +106,13 @@ fn rows_are_written_then_the_terminator_then_the_commit_then_it_runs() {
     assert_eq!(words(&steps), ["terminator of 4"]);
     let steps = take_over.produced(numbers(&steps)[0], Ok(0), now, 0);
     assert_eq!(words(&steps), ["own 4 Now"]);
-    assert!(take_over.committed(epoch(3)).is_empty(), "not its own");
+    assert!(
+        take_over.committed(epoch(3), None).is_empty(),
+        "not its own"
+    );
     let own = Epoch { n: 4, random: 9 };
     assert!(
-        take_over.committed(own).is_empty(),
+        take_over.committed(own, None).is_empty(),
         "a bucket's end is missing"
     );
     let steps = take_over.bucket_end(number[1], 200);
@@ -111,7 +125,7 @@ fn rows_are_written_then_the_terminator_then_the_commit_then_it_runs() {
 
 #[test]
 fn a_refused_write_is_made_again_a_moment_later() {
-    let (mut take_over, _) = TakeOver::begin(subject(), None);
+    let (mut take_over, _) = TakeOver::begin(subject(), Predecessor::default(), None);
     let now = clock::now();
     let steps = take_over.told(rows(1), 0, 9);
     let refused = take_over.produced(numbers(&steps)[1], Err(Refused::QueueFull), now, 0);
@@ -125,7 +139,7 @@ fn a_refused_write_is_made_again_a_moment_later() {
 
 #[test]
 fn a_replaced_producer_means_a_new_epoch_and_what_it_still_reports_means_nothing() {
-    let (mut take_over, _) = TakeOver::begin(subject(), None);
+    let (mut take_over, _) = TakeOver::begin(subject(), Predecessor::default(), None);
     let now = clock::now();
     let steps = take_over.told(rows(2), 0, 9);
     let old = numbers(&steps);
@@ -146,7 +160,7 @@ fn an_owner_takes_over_from_itself_with_what_it_knows() {
             need: 10,
         })
         .collect();
-    let (mut take_over, steps) = TakeOver::again(subject(), epoch(4), lanes.clone(), 9);
+    let (mut take_over, steps) = TakeOver::again(subject(), owner(4), lanes.clone(), 9);
     assert_eq!(words(&steps), ["row of 5", "row of 5"]);
     let now = clock::now();
     let mut last = Vec::new();
@@ -155,244 +169,92 @@ fn an_owner_takes_over_from_itself_with_what_it_knows() {
     }
     let own = take_over.produced(numbers(&last)[0], Ok(0), now, 0);
     assert_eq!(words(&own), ["own 5 Now"]);
-    let steps = take_over.committed(Epoch { n: 5, random: 9 });
+    let steps = take_over.committed(Epoch { n: 5, random: 9 }, None);
     let Some(Step::Run(taken)) = steps.first() else {
         panic!("it runs");
     };
     assert_eq!(taken.lanes, lanes);
 }
 
-/// What happens next: which of the things under way is answered, and how.
-#[derive(Clone, Debug)]
-enum Event {
-    Answer {
-        which: usize,
-        how: How,
-        /// The same answer comes once more.
-        twice: bool,
-    },
-    Wait,
-    /// A write of a producer that was replaced arrives after all.
-    Stray(usize),
-}
-
-#[derive(Clone, Copy, Debug)]
-enum How {
-    Well,
-    /// Refused; and whether it was written all the same.
-    Refused(bool),
-    Replaced(bool),
-}
-
-fn events() -> impl Strategy<Value = Vec<Event>> {
-    let how = prop_oneof![
-        5 => Just(How::Well),
-        2 => any::<bool>().prop_map(How::Refused),
-        1 => any::<bool>().prop_map(How::Replaced),
-    ];
-    let answer = (0..8usize, how, any::<bool>()).prop_map(|(which, how, twice)| Event::Answer {
-        which,
-        how,
-        twice,
-    });
-    let event = prop_oneof![
-        8 => answer,
-        2 => Just(Event::Wait),
-        1 => (0..8usize).prop_map(Event::Stray),
-    ];
-    prop::collection::vec(event, 0..60)
-}
-
-/// Kafka, and a worker that takes one partition over.
-struct World {
-    take_over: TakeOver,
-    under_way: Vec<Step>,
-    table: Table,
-    strays: VecDeque<Order>,
-    /// The epoch in the group's commit.
-    metadata: Option<Epoch>,
-    /// What the predecessor has left.
-    left: Vec<(LaneName, LaneRow)>,
-    used: BTreeSet<u64>,
-    ran: Option<TakenOver>,
-    random: u64,
-    now: Instant,
-}
-
-impl World {
-    fn new(count: u8, with_metadata: bool) -> Self {
-        let mut table = Table::new(GROUP);
-        let left = rows(count);
-        let scope = scope_of(GROUP, &place(0), epoch(3));
-        let terminator = Terminator { frontier: 30 };
-        let _ = table.apply(Entry::Terminator(scope.clone(), terminator));
-        for (name, row) in &left {
-            let row = Box::new(row.clone());
-            let _ = table.apply(Entry::Lane(scope.clone(), *name, row));
-        }
-        let metadata = with_metadata.then(|| epoch(3));
-        let (take_over, ask) = TakeOver::begin(subject(), metadata);
-        Self {
-            take_over,
-            under_way: vec![ask],
-            table,
-            strays: VecDeque::new(),
-            metadata,
-            left,
-            used: BTreeSet::new(),
-            ran: None,
-            random: 0,
-            now: clock::now(),
-        }
-    }
-
-    fn write(&mut self, order: &Order) {
-        let entry = match order {
-            Order::Row(key, Some(row)) => {
-                Entry::Lane(key.scope.clone(), key.lane.unwrap(), row.clone())
-            }
-            Order::Terminator(key, Some(terminator)) => {
-                Entry::Terminator(key.scope.clone(), terminator.clone())
-            }
-            Order::Row(_, None)
-            | Order::Terminator(_, None)
-            | Order::Park(_)
-            | Order::ParkReference(_)
-            | Order::DeadLetter(_) => panic!("a take-over writes no {order:?}"),
-        };
-        let _ = self.table.apply(entry);
-    }
-
-    fn begin(&mut self, steps: Vec<Step>) {
-        for step in steps {
-            for number in numbers(std::slice::from_ref(&step)) {
-                assert!(self.used.insert(number), "a number twice");
-            }
-            match step {
-                Step::Run(taken) => {
-                    assert!(self.ran.replace(taken).is_none(), "it runs once");
-                }
-                step
-                @ (Step::Ask(_) | Step::Bucket { .. } | Step::Write { .. } | Step::Own(..)) => {
-                    self.under_way.push(step);
-                }
-            }
-        }
-    }
-
-    fn answer(&mut self, which: usize, how: How, times: usize) {
-        if self.under_way.is_empty() {
-            return;
-        }
-        let step = self.under_way.remove(which % self.under_way.len());
-        self.random += 1;
-        let random = self.random;
-        match step {
-            Step::Ask(metadata) => {
-                let inherited = self.table.inherited(&place(0), metadata);
-                for _ in 0..times {
-                    let (rows, highest) = (inherited.rows.clone(), inherited.highest);
-                    let steps = self.take_over.told(rows, highest, random);
-                    self.begin(steps);
-                }
-            }
-            Step::Bucket { number, bucket } => {
-                for _ in 0..times {
-                    let end = i64::from(bucket) * 100 + 100;
-                    let steps = self.take_over.bucket_end(number, end);
-                    self.begin(steps);
-                }
-            }
-            Step::Write { number, order } => self.answer_write(number, order, how, times),
-            Step::Own(epoch, _) => {
-                // A commit that is refused is made again by whoever commits.
-                self.metadata = Some(epoch);
-                for _ in 0..times {
-                    let steps = self.take_over.committed(epoch);
-                    self.begin(steps);
-                }
-            }
-            Step::Run(_) => unreachable!("nothing answers it"),
-        }
-    }
-
-    fn answer_write(&mut self, number: u64, order: Order, how: How, times: usize) {
-        let (written, result) = match how {
-            How::Well => (true, Ok(0)),
-            How::Refused(written) => (written, Err(Refused::Failed)),
-            How::Replaced(written) => (written, Err(Refused::ProducerReplaced)),
-        };
-        if written {
-            self.write(&order);
-        } else if let How::Replaced(_) = how {
-            self.strays.push_back(order);
-        }
-        for _ in 0..times {
-            self.random += 1;
-            let steps = self
-                .take_over
-                .produced(number, result, self.now, self.random);
-            self.begin(steps);
-        }
-    }
-
-    fn step(&mut self, event: &Event) {
-        match *event {
-            Event::Answer { which, how, twice } => {
-                self.answer(which, how, 1 + usize::from(twice));
-            }
-            Event::Wait => {
-                self.now += WRITE_AGAIN;
-                let steps = self.take_over.wake(self.now);
-                self.begin(steps);
-            }
-            Event::Stray(which) => {
-                if !self.strays.is_empty() {
-                    let stray = self.strays.remove(which % self.strays.len()).unwrap();
-                    self.write(&stray);
-                }
-            }
-        }
-    }
-
-    /// Whatever a successor finds now must be what the predecessor has left.
-    fn check_a_crash_now(&self) {
-        for metadata in [self.metadata, None] {
-            let found = self.table.inherited(&place(0), metadata).rows;
-            // An epoch without rows was never written.
-            if !self.left.is_empty() {
-                assert_eq!(found, self.left, "with {metadata:?}");
-            }
-        }
+/// A predecessor that ran a configuration of that number.
+fn numbered(number: u64) -> Predecessor {
+    Predecessor {
+        cfg: cfg(number),
+        ..owner(3)
     }
 }
 
-proptest! {
-    #[test]
-    fn whatever_happens_a_successor_finds_the_rows_and_in_the_end_it_runs(
-        count in 0..4u8,
-        with_metadata: bool,
-        events in events(),
-    ) {
-        let mut world = World::new(count, with_metadata);
-        for event in &events {
-            world.step(event);
-            world.check_a_crash_now();
-        }
-        // From now on everything goes well.
-        for _ in 0..40 {
-            world.answer(0, How::Well, 1);
-            world.step(&Event::Wait);
-            world.check_a_crash_now();
-        }
-        let ran = world.ran.clone().expect("it runs");
-        prop_assert!(world.take_over.is_over());
-        prop_assert!(ran.epoch.n > 3);
-        prop_assert_eq!(Some(ran.epoch), world.metadata);
-        let lanes: Vec<_> = ran.lanes.iter().map(|lane| (lane.name, lane.row.clone())).collect();
-        prop_assert_eq!(&lanes, &world.left);
-        for lane in &ran.lanes {
-            prop_assert_eq!(lane.need, i64::from(lane.row.bucket) * 100 + 100);
-        }
+#[test]
+fn whose_configuration_is_older_waits_until_it_is_not() {
+    let (mut take_over, steps) = TakeOver::begin(subject(), numbered(5), cfg(3));
+    assert_eq!(words(&steps), ["lack 1:5"]);
+    assert!(take_over.told(Vec::new(), 3, 9).is_empty(), "nobody asked");
+    assert_eq!(words(&take_over.configured(cfg(4))), ["lack 1:5"]);
+    assert_eq!(words(&take_over.configured(cfg(5))), ["ask 3"]);
+    let steps = take_over.told(Vec::new(), 3, 9);
+    assert_eq!(
+        words(&steps),
+        ["own 4 with 1:5 WithNextCommit", "run 4 with 0"]
+    );
+}
+
+#[test]
+fn a_newer_lineage_is_never_behind_and_an_older_one_always() {
+    let of = |lineage, number| Some(Revision { lineage, number });
+    let (_, steps) = TakeOver::begin(subject(), numbered(5), of(2, 1));
+    assert_eq!(words(&steps), ["ask 3"]);
+    let (_, steps) = TakeOver::begin(subject(), numbered(5), of(0, 9));
+    assert_eq!(words(&steps), ["lack 1:5"]);
+}
+
+#[test]
+fn who_has_no_revisions_waits_for_none_and_hands_the_predecessors_on() {
+    let (mut take_over, steps) = TakeOver::begin(subject(), numbered(5), None);
+    assert_eq!(words(&steps), ["ask 3"]);
+    let steps = take_over.told(Vec::new(), 3, 9);
+    assert_eq!(words(&steps)[0], "own 4 with 1:5 WithNextCommit");
+}
+
+#[test]
+fn a_newer_configuration_is_committed_before_it_runs_also_without_rows() {
+    for predecessor in [numbered(5), owner(3), Predecessor::default()] {
+        let (mut take_over, _) = TakeOver::begin(subject(), predecessor, cfg(6));
+        let highest = predecessor.epoch.map_or(0, |epoch| epoch.n);
+        let n = highest + 1;
+        let steps = take_over.told(Vec::new(), highest, 9);
+        assert_eq!(words(&steps), [format!("own {n} with 1:6 Now")]);
+        let own = Epoch { n, random: 9 };
+        assert!(take_over.committed(own, cfg(5)).is_empty(), "an older one");
+        let steps = take_over.committed(own, cfg(6));
+        assert_eq!(words(&steps), [format!("run {n} with 0")]);
     }
+}
+
+#[test]
+fn a_configuration_that_changes_on_the_way_is_committed_before_it_runs() {
+    let (mut take_over, _) = TakeOver::begin(subject(), numbered(5), cfg(6));
+    take_over.told(Vec::new(), 3, 9);
+    let own = Epoch { n: 4, random: 9 };
+    assert_eq!(words(&take_over.configured(cfg(7))), ["own 4 with 1:7 Now"]);
+    assert!(take_over.configured(cfg(7)).is_empty());
+    assert!(take_over.committed(own, cfg(6)).is_empty());
+    assert_eq!(words(&take_over.committed(own, cfg(7))), ["run 4 with 0"]);
+}
+
+#[test]
+fn a_configuration_that_changes_after_the_commit_is_committed_again() {
+    let (mut take_over, _) = TakeOver::begin(subject(), numbered(5), cfg(5));
+    let now = clock::now();
+    let steps = take_over.told(rows(1), 3, 9);
+    let (end, row) = (numbers(&steps)[0], numbers(&steps)[1]);
+    let steps = take_over.produced(row, Ok(0), now, 0);
+    take_over.produced(numbers(&steps)[0], Ok(0), now, 0);
+    let own = Epoch { n: 4, random: 9 };
+    assert!(
+        take_over.committed(own, cfg(5)).is_empty(),
+        "the bucket's end is missing"
+    );
+    assert_eq!(words(&take_over.configured(cfg(6))), ["own 4 with 1:6 Now"]);
+    assert!(take_over.bucket_end(end, 100).is_empty());
+    assert_eq!(words(&take_over.committed(own, cfg(6))), ["run 4 with 1"]);
 }

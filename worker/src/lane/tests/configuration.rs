@@ -108,7 +108,9 @@ fn what_is_read_before_the_rows_are_known_is_parked_by_them() {
         .map(|key| key.scope.epoch)
         .max();
     assert_eq!(own, None, "the commit is not acknowledged");
-    bench.shard.committed(0, epoch.unwrap(), bench.now);
+    bench
+        .shard
+        .committed(0, (epoch.unwrap(), None), 0, bench.now);
     bench.settle();
     assert_eq!((parked(&bench), bench.frontier(0)), (vec![0, 1], 2));
 }
@@ -317,10 +319,10 @@ fn nothing_of_a_new_target_is_sent_or_parked_before_a_commit_where_it_begins() {
     assert_eq!(bench.frontier(0), 2);
     bench.deliver_all();
     assert!(bench.delivered(2, 0).is_empty());
-    bench.shard.open_gate(0, 1, bench.now);
+    bench.shard.open_gate(0, 1, None, bench.now);
     bench.settle();
     assert!(bench.in_flight.is_empty(), "a commit below does not count");
-    bench.shard.open_gate(0, 2, bench.now);
+    bench.shard.open_gate(0, 2, None, bench.now);
     bench.settle();
     bench.deliver_all();
     assert_eq!(bench.delivered(2, 0), [2]);

@@ -4,6 +4,7 @@ mod configuration;
 mod expiry;
 mod parking;
 mod promises;
+mod revisions;
 mod schedules;
 mod takeovers;
 mod topics;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::compiled::{CompiledTarget, Filter, Source, TransactionLimits};
 use parcelhook_crds::lane::Epoch;
+use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
 use super::shard::{Launch, Shard};
@@ -23,7 +25,7 @@ use crate::delivery::{Attempt, Outcome, Reason};
 use crate::park::reader::BucketEnds;
 use crate::source::record::{Record, Timestamp};
 use crate::source::{Assigned, PartitionId, Progress, StartedBy};
-use crate::state::shared::{TargetShared, WorkerTarget};
+use crate::state::shared::{Configuration, TargetShared, WorkerTarget};
 use crate::targets::sample;
 use topics::Topics;
 
@@ -72,6 +74,9 @@ fn delivered() -> Attempt {
 /// How long a target may be missing.
 const ABSENCE: Duration = Duration::from_secs(86_400);
 
+/// What a commit is made under.
+type Title = (Epoch, Option<Revision>);
+
 /// A shard with a hand on its clock, and what it sent.
 struct Bench {
     shard: Shard<Uuid>,
@@ -84,8 +89,12 @@ struct Bench {
     writes: bool,
     /// Whether the frontier is committed at once.
     commits: bool,
-    /// The epoch in the commit of each slot, when there is one.
-    epochs: BTreeMap<u32, Option<Epoch>>,
+    /// What the commit of each slot was made under, when there is one.
+    titles: BTreeMap<u32, Option<Title>>,
+    /// The offset in the commit of each slot.
+    committed: BTreeMap<u32, i64>,
+    /// The revision of the configuration that is applied next.
+    revision: Option<Revision>,
     /// Attempts in flight, oldest first.
     in_flight: Vec<Launch<Uuid>>,
     /// Offsets delivered, by target and slot.
@@ -99,7 +108,9 @@ impl Bench {
             topics: Topics::default(),
             writes: true,
             commits: true,
-            epochs: BTreeMap::new(),
+            titles: BTreeMap::new(),
+            committed: BTreeMap::new(),
+            revision: None,
             targets: BTreeMap::new(),
             progress: BTreeMap::new(),
             now: clock::now(),
@@ -142,10 +153,18 @@ impl Bench {
             };
             self.targets.insert(target.compiled.uid, target);
         }
-        let targets: Vec<_> = self.targets.values().cloned().collect();
-        self.shard
-            .apply(&targets, ended, |target| Ok(target.compiled.uid), self.now);
+        self.apply_to_shard(ended);
         self.settle();
+    }
+
+    fn apply_to_shard(&mut self, ended: &[Uuid]) {
+        let configuration = Configuration {
+            revision: self.revision,
+            targets: self.targets.values().cloned().collect(),
+            ended: ended.into(),
+        };
+        let prepare = |target: &WorkerTarget| Ok(target.compiled.uid);
+        self.shard.apply(&configuration, prepare, self.now);
     }
 
     fn assign(&mut self, slot: u32, lane_starts: Vec<(Uuid, i64)>) {
@@ -155,7 +174,8 @@ impl Bench {
     fn assign_from(&mut self, slot: u32, start: i64, lane_starts: Vec<(Uuid, i64)>) {
         let progress = Arc::new(Progress::detached(start));
         self.progress.insert(slot, Arc::clone(&progress));
-        let epoch = *self.epochs.entry(slot).or_default();
+        self.committed.insert(slot, start);
+        let (epoch, cfg) = self.titles.entry(slot).or_default().unzip();
         let partition = PartitionId {
             topic: "orders".into(),
             partition: slot as i32,
@@ -165,7 +185,7 @@ impl Bench {
             partition,
             topic_id: None,
             epoch,
-            cfg: None,
+            cfg: cfg.flatten(),
             start,
             started_by: StartedBy::StartFrom,
             lane_starts,
@@ -209,53 +229,57 @@ impl Bench {
         }
     }
 
-    fn is_owned(&self, slot: u32) -> bool {
-        let partition = self.shard.partitions.get(&slot);
-        partition.is_none_or(|partition| partition.own.is_some())
-    }
-
-    /// Commits the epoch under which the partition is claimed. Returns whether a take-over waited for it.
-    fn commit_epoch(&mut self, slot: u32) -> bool {
+    /// Commits the frontier of a slot under what it is claimed, when that is news or opens its gate. Says
+    /// whether something waited for it.
+    fn commit_slot(&mut self, slot: u32) -> bool {
         let claimed = self.progress[&slot].claimed();
-        let Some(epoch) = claimed.filter(|_| claimed != self.epochs[&slot]) else {
+        let frontier = self.frontier(slot);
+        let (Some(title), Some(partition)) = (claimed, self.shard.partitions.get(&slot)) else {
             return false;
         };
-        let was_owned = self.is_owned(slot);
-        self.epochs.insert(slot, claimed);
-        self.shard.committed(slot, epoch, self.now);
-        !was_owned && self.is_owned(slot)
+        let gate = partition.gates.first();
+        let opens = gate.is_some_and(|gate| gate.opens(frontier, title.1));
+        let waited = opens || partition.own.is_none();
+        if !opens && claimed == self.titles[&slot] && frontier == self.committed[&slot] {
+            return false;
+        }
+        self.titles.insert(slot, claimed);
+        self.committed.insert(slot, frontier);
+        self.shard.committed(slot, title, frontier, self.now);
+        waited
     }
 
-    /// Commits every frontier that a new lane waits for. Returns whether there was any.
+    /// Commits every frontier. Returns whether something waited for one.
     fn commit(&mut self) -> bool {
-        let gated = self.shard.partitions.values();
-        let gated: Vec<u32> = gated
-            .filter(|partition| partition.gate.is_some())
-            .map(|partition| partition.slot())
-            .collect();
-        let mut opened = false;
-        for slot in self.progress.keys().copied().collect::<Vec<_>>() {
-            opened |= self.commit_epoch(slot);
-        }
-        for slot in gated {
-            self.shard.open_gate(slot, self.frontier(slot), self.now);
-            opened |= self.shard.partitions[&slot].gate.is_none();
-        }
-        opened
+        let slots: Vec<u32> = self.progress.keys().copied().collect();
+        let went_on = slots.into_iter().map(|slot| self.commit_slot(slot));
+        went_on.fold(false, |any, one| any | one)
     }
 
     /// The worker dies without a word; another takes the partition over, from the committed offset.
     fn die_and_take_over(&mut self, slot: u32, committed: i64) {
-        if self.is_owned(slot) {
-            // What was committed carried the owner's epoch, acknowledged or not.
-            self.epochs.insert(slot, self.progress[&slot].claimed());
+        self.last_commit(slot, false);
+        self.take_over(slot, committed);
+    }
+
+    /// The offset in the group's commit when the worker dies now. Its last commit arrives, acknowledged
+    /// or not; when it is `lost`, the one that was acknowledged before is left, if that carries the epoch.
+    fn last_commit(&mut self, slot: u32, lost: bool) -> i64 {
+        let claimed = self.progress[&slot].claimed();
+        let epoch = |title: Option<Title>| title.map(|(epoch, _)| epoch);
+        let has_epoch = claimed.is_none() || epoch(self.titles[&slot]) == epoch(claimed);
+        if !lost || !has_epoch {
+            self.titles.insert(slot, claimed.or(self.titles[&slot]));
+            self.committed.insert(slot, self.frontier(slot));
         }
+        self.committed[&slot]
+    }
+
+    fn take_over(&mut self, slot: u32, committed: i64) {
         self.shard = Shard::new(surroundings());
         self.in_flight.clear();
         self.topics.forget_readers();
-        let targets: Vec<_> = self.targets.values().cloned().collect();
-        self.shard
-            .apply(&targets, &[], |target| Ok(target.compiled.uid), self.now);
+        self.apply_to_shard(&[]);
         self.assign_from(slot, committed, vec![]);
     }
 

@@ -59,12 +59,14 @@ impl Ownership {
     /// Tells shards of commits that they wait for.
     pub(in crate::source) fn tell_committed(&mut self) {
         for (slot, partition) in &self.running {
-            let arrived = |committed| partition.progress.arrived(committed);
-            if let Some((epoch, offset)) = self.book.news(*slot, arrived) {
+            let progress = &partition.progress;
+            let arrived = |commit: &Commit| progress.arrived(commit.offset, commit.cfg);
+            if let Some(commit) = self.book.news(*slot, arrived) {
                 let message = ShardMessage::Committed {
                     slot: *slot,
-                    epoch,
-                    offset,
+                    epoch: commit.epoch,
+                    cfg: commit.cfg,
+                    offset: commit.offset,
                 };
                 self.outboxes.say(partition.shard, message);
             }
@@ -83,6 +85,7 @@ impl Ownership {
             if element.set_offset(Offset::Offset(commit.offset)).is_ok() {
                 let note = CommitNote {
                     epoch: Some(commit.epoch),
+                    cfg: commit.cfg,
                     ..partition.note
                 };
                 element.set_metadata(note.encode());
@@ -95,9 +98,13 @@ impl Ownership {
     pub(in crate::source) fn note(&self, slot: u32) -> CommitNote {
         let note = self.running.get(&slot).map(|partition| partition.note);
         let note = note.unwrap_or_default();
-        CommitNote {
-            epoch: self.book.acked_epoch(slot).or(note.epoch),
-            ..note
+        match self.book.acked(slot) {
+            Some(commit) => CommitNote {
+                epoch: Some(commit.epoch),
+                cfg: commit.cfg,
+                ..note
+            },
+            None => note,
         }
     }
 }
@@ -107,17 +114,21 @@ mod tests {
     use std::sync::Arc;
 
     use parcelhook_crds::lane::Epoch;
+    use parcelhook_crds::revision::Revision;
     use tokio::sync::mpsc::{Receiver, channel};
 
     use super::*;
     use crate::source::inbox::{Assigned, PartitionId};
     use crate::source::lease::Lease;
-    use crate::source::note::Revision;
     use crate::source::resolve::Resolved;
     use crate::source::start::{Start, StartedBy};
     use crate::source::{Claim, ShardMessage};
 
     const EPOCH: Epoch = Epoch { n: 4, random: 0x1f };
+
+    fn cfg(number: u64) -> Option<Revision> {
+        Some(Revision { lineage: 1, number })
+    }
 
     /// A worker that owns one partition, which its shard has claimed.
     fn owner() -> (Ownership, Receiver<ShardMessage>, Assigned) {
@@ -139,34 +150,34 @@ mod tests {
             committed: Some(5),
             note: CommitNote {
                 epoch: Some(Epoch { n: 3, random: 0 }),
-                cfg: Some(Revision {
-                    lineage: 1,
-                    number: 2,
-                }),
+                cfg: cfg(2),
                 ..CommitNote::default()
             },
         });
         let Ok(ShardMessage::Assigned(assigned)) = inbox.try_recv() else {
             panic!("the shard is told");
         };
-        assigned.progress.own(EPOCH, Claim::Now);
+        assigned.progress.own(EPOCH, cfg(3), Claim::Now);
         (ownership, inbox, assigned)
     }
 
     #[test]
-    fn a_commit_carries_its_owners_epoch_and_hands_the_configuration_on() {
+    fn a_commit_carries_its_owners_epoch_and_configuration() {
         let (mut ownership, _inbox, assigned) = owner();
         assert_eq!(assigned.epoch.map(|epoch| epoch.n), Some(3));
+        assert_eq!(assigned.cfg, cfg(2));
         let commits = ownership.due_commit(clock::now()).unwrap();
         let list = ownership.commit_list(&commits);
         let metadata = list.elements()[0].metadata().to_owned();
+        assert_eq!(metadata, "v1;epoch=4.000000000000001f;cfg=1:3");
+        let note = ownership.note(0);
         assert_eq!(
-            metadata,
-            "v1;epoch=4.000000000000001f;cfg=0000000000000001:2"
+            (note.epoch, note.cfg),
+            (Some(Epoch { n: 3, random: 0 }), cfg(2))
         );
-        assert_eq!(ownership.note(0).epoch, Some(Epoch { n: 3, random: 0 }));
         let _ = ownership.answered(|_| Verdict::Acked);
-        assert_eq!(ownership.note(0).epoch, Some(EPOCH));
+        let note = ownership.note(0);
+        assert_eq!((note.epoch, note.cfg), (Some(EPOCH), cfg(3)));
     }
 
     #[test]
@@ -190,7 +201,8 @@ mod tests {
             Ok(ShardMessage::Committed {
                 slot: 0,
                 epoch: EPOCH,
-                offset: 5
+                offset: 5,
+                ..
             })
         ));
         assigned.progress.raise_frontier(7);

@@ -88,6 +88,7 @@ impl Shard {
                     slot,
                     epoch,
                     offset,
+                    ..
                 } => self.committed(slot, epoch, offset),
                 ShardMessage::Records(records) => {
                     for (slot, records) in records {
@@ -130,7 +131,7 @@ impl Shard {
         };
         match habit {
             Habit::NeverClaim => {}
-            Habit::ClaimNow => assigned.progress.own(epoch, Claim::Now),
+            Habit::ClaimNow => assigned.progress.own(epoch, assigned.cfg, Claim::Now),
             Habit::BeginAt(frontier) if assigned.started_by == StartedBy::StartFrom => {
                 assigned.progress.begin_at(frontier);
             }
@@ -139,7 +140,11 @@ impl Shard {
             | Habit::HoldPartition(_)
             | Habit::FinishWhenRevoked
             | Habit::BeginAt(_)
-            | Habit::NeverAnswer => assigned.progress.own(epoch, Claim::WithNextCommit),
+            | Habit::NeverAnswer => {
+                assigned
+                    .progress
+                    .own(epoch, assigned.cfg, Claim::WithNextCommit)
+            }
         }
         drop(log);
         let slot = Slot {

@@ -129,7 +129,7 @@ async fn a_config_map_swaps_all_its_files_at_once() {
         fs::rename(root.join("targets/..data_tmp"), root.join("targets/..data")).unwrap();
         fs::remove_dir_all(root.join("targets/..2026_01")).unwrap();
         watched.eventually("a=2 b=2 !0").await;
-        assert_eq!(watched.snapshots.borrow().revision, 2);
+        assert_eq!(watched.snapshots.borrow().changes, 2);
     })
     .await;
 }
@@ -151,6 +151,31 @@ async fn a_directory_that_goes_away_and_comes_back_ends_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn with_a_revision_changes_count_when_it_rises_and_secrets_at_once() {
+    let (mut watched, watch) = Watched::start(|root| {
+        fs::write(root.join("targets/revision"), "1:1").unwrap();
+        let secret = manifest_with_secret("a", "token/value");
+        fs::write(root.join("targets/a.yaml"), secret).unwrap();
+        fs::create_dir(root.join("secrets/token")).unwrap();
+        fs::write(root.join("secrets/token/value"), "old").unwrap();
+    });
+    told(watch, async {
+        watched.eventually("a=uold !0").await;
+        watched.write("targets/b.yaml", &manifest("b", "1"));
+        watched.eventually("a=uold !1").await;
+        watched.write("secrets/token/value", "rotated");
+        watched.eventually("a=urotated !1").await;
+        watched.write("targets/revision", "1:2");
+        watched.eventually("a=urotated b=1 !0").await;
+        let revision = watched.snapshots.borrow().revision;
+        assert_eq!(revision, "1:2".parse().ok());
+        fs::remove_file(watched.root.path().join("targets/revision")).unwrap();
+        watched.eventually("a=urotated b=1 !1").await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_watch_ends_when_nobody_listens() {
     let (watched, watch) = Watched::start(|_| {});
     drop(watched.snapshots);
@@ -165,7 +190,13 @@ fn a_directory_that_cannot_be_read_is_an_error_at_the_start() {
     fs::create_dir(root.path().join("targets")).unwrap();
     assert!(matches!(open(), Err(OpenError::Secrets(_))));
     fs::create_dir(root.path().join("secrets")).unwrap();
-    assert!(open().is_ok_and(|(_, snapshot)| snapshot.revision == 1));
+    assert!(open().is_ok_and(|(_, snapshot)| snapshot.changes == 1));
+    fs::write(root.path().join("targets/revision"), "42").unwrap();
+    let error = open().unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "targets: the file `revision` is not of the form <lineage>:<number>, such as 1:42; write it as <lineage>:<number>, or remove it"
+    );
 }
 
 #[test]

@@ -11,6 +11,7 @@ use parcelhook_crds::secret::Secret;
 
 use super::*;
 use crate::targets::fake::FakeCompiler;
+use crate::targets::release::Said;
 use crate::targets::scan::Content;
 
 /// A directory in memory and the catalog that watches it.
@@ -64,6 +65,7 @@ impl History {
             |(key, value): (&String, &String)| (key.clone(), Ok(Secret::new(value.as_bytes())));
         let values = self.secrets.iter().map(value).collect();
         Scan {
+            revision: Said::Nothing,
             files: Ok(self.files.clone()),
             secrets: Secrets {
                 unreadable: None,
@@ -82,7 +84,7 @@ impl History {
         let Some(snapshot) = self.catalog.apply(scan) else {
             return false;
         };
-        assert_eq!(snapshot.revision, self.last.revision + 1);
+        assert_eq!(snapshot.changes, self.last.changes + 1);
         self.last = snapshot;
         true
     }

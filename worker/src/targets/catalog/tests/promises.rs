@@ -15,7 +15,7 @@ const GOES_ON: &str = " (the last good version goes on)";
 fn the_first_load_is_a_snapshot_even_when_the_directory_is_empty() {
     let mut history = History::new();
     assert!(history.apply());
-    assert_eq!(history.last.revision, 1);
+    assert_eq!(history.last.changes, 1);
     assert!(!history.apply());
 }
 
@@ -169,6 +169,7 @@ fn a_lost_directory_ends_nothing() {
     history.put("a.yaml", manifest("a", "1"));
     history.apply();
     let lost = || Scan {
+        revision: Said::Nothing,
         files: Err("/targets cannot be read: gone".to_owned()),
         secrets: Secrets::default(),
     };

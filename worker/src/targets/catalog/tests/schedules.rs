@@ -53,6 +53,7 @@ fn perform(history: &mut History, step: &Step) {
         }
         Step::LoseDirectory => {
             history.take(Scan {
+                revision: Said::Nothing,
                 files: Err("gone".to_owned()),
                 secrets: Secrets::default(),
             });
