@@ -4,23 +4,11 @@
 //! is not known. Keys of a later version are skipped, and a string that is not ours says nothing: a
 //! commit from a tool is as good as one from us.
 
-use std::fmt;
-use std::str::FromStr;
-
+pub use parcelhook_crds::config::Revision;
 use parcelhook_crds::lane::Epoch;
 use uuid::Uuid;
 
 use super::topics::TopicId;
-
-/// Which configuration a commit was made under. Of two lineages the greater is the newer; within
-/// one, the number tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Revision {
-    /// Who numbers the revisions.
-    pub lineage: u64,
-    /// Rises within the lineage.
-    pub number: u64,
-}
 
 /// What travels with a committed offset.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,33 +62,6 @@ impl CommitNote {
             }
         }
         note
-    }
-}
-
-impl fmt::Display for Revision {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}:{}", self.lineage, self.number)
-    }
-}
-
-/// A text that is no revision.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not of the form <16 hex digits>:<number>")]
-pub struct ParseRevisionError(String);
-
-impl FromStr for Revision {
-    type Err = ParseRevisionError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parse = || {
-            let (lineage, number) = text.split_once(':')?;
-            let lineage = (lineage.len() == 16).then_some(lineage)?;
-            Some(Self {
-                lineage: u64::from_str_radix(lineage, 16).ok()?,
-                number: number.parse().ok()?,
-            })
-        };
-        parse().ok_or_else(|| ParseRevisionError(text.to_owned()))
     }
 }
 
@@ -164,12 +125,5 @@ mod tests {
         }
         let later = CommitNote::parse("v1;later=4.1f;first=2");
         assert_eq!(later.first_count, Some(2));
-    }
-
-    #[test]
-    fn a_newer_lineage_is_newer_whatever_its_number() {
-        let revision = |lineage, number| Revision { lineage, number };
-        assert!(revision(2, 1) > revision(1, 9));
-        assert!(revision(1, 9) > revision(1, 8));
     }
 }
