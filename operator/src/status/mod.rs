@@ -1,0 +1,3 @@
+//! What a target's status says, and when it is written.
+
+pub mod writes;
