@@ -25,6 +25,8 @@ pub mod reason {
     pub const BLOCKED: &str = "Blocked";
     /// Events come faster than they are taken.
     pub const OVERFLOW: &str = "Overflow";
+    /// It goes up and down.
+    pub const FLAPPING: &str = "Flapping";
     /// For a word that is none of ours.
     pub const REQUEST_FAILED: &str = "RequestFailed";
 }
@@ -40,6 +42,8 @@ pub struct About<'a> {
     pub max_age: Duration,
     /// When it last took a delivery.
     pub success: Option<i64>,
+    /// Whether anything was ever tried: what is idle now is not unknown then.
+    pub had_traffic: bool,
     /// Whether the workers tell.
     pub freshness: Freshness,
     /// Now, milliseconds since the Unix epoch.
@@ -146,7 +150,7 @@ fn state(lanes: &Gathered, about: &About<'_>, down: bool) -> (State, String) {
         (_, Some(State::Up | State::Down | State::Blocked)) => {
             (State::Up, reason::DELIVERING.to_owned())
         }
-        (_, Some(State::Suspended | State::Unknown) | None) if success.is_some() => {
+        (_, Some(State::Suspended | State::Unknown) | None) if about.had_traffic => {
             (State::Up, reason::DELIVERING.to_owned())
         }
         (Freshness::Settling, _) => (State::Unknown, reason::PENDING.to_owned()),
@@ -214,6 +218,7 @@ mod tests {
             threshold: 1,
             max_age: Duration::from_secs(1_000),
             success: None,
+            had_traffic: false,
             freshness: Freshness::Fresh,
             now: 10_000,
             before: None,
@@ -258,6 +263,7 @@ mod tests {
         let fresh = about();
         let took = About {
             success: Some(6_000),
+            had_traffic: true,
             ..about()
         };
         let took_before = About {
