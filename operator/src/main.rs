@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The operator's executable.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    parcelhook_operator::command::main()
+}

@@ -122,6 +122,11 @@ impl<K: Copy + Ord + Hash> Queue<K> {
         self.ready.len() + self.running.len() + self.delayed.len()
     }
 
+    /// Whether nothing is worked on, and what waits has failed before.
+    pub fn is_idle(&self) -> bool {
+        self.ready.is_empty() && self.running.is_empty()
+    }
+
     /// Whether nothing waits and nothing is worked on.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

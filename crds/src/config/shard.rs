@@ -57,6 +57,15 @@ pub struct Unreadable {
 #[serde(transparent)]
 pub struct ShardName(String);
 
+impl ShardName {
+    /// Reads a name; none for what is not one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        let is_name = text.len() == 2 * DIGEST_BYTES && text.bytes().all(digit);
+        is_name.then(|| Self(text.to_owned()))
+    }
+}
+
 impl fmt::Display for ShardName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

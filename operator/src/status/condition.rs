@@ -234,7 +234,10 @@ pub fn available(health: &Health) -> Said {
         parcelhook_crds::health::SUSPENDED => "The target is suspended; its events are kept.".to_owned(),
         parcelhook_crds::health::SOME_PARTITIONS_FAILING => "The webhook takes events of some partitions and fails for others.".to_owned(),
         parcelhook_crds::health::HEAD_FAILING => "The first event of a partition fails again and again while the webhook takes others.".to_owned(),
-        reason => failed(reason, health),
+        reason => match truth {
+            Truth::True | Truth::False => failed(reason, health),
+            Truth::Unknown => "Nothing is sent to the webhook before the target is ready.".to_owned(),
+        },
     };
     Said::new(kind::AVAILABLE, truth, &health.reason, message)
 }

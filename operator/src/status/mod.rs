@@ -7,8 +7,10 @@ pub mod condition;
 mod damper;
 mod desired;
 mod difference;
+mod news;
 pub mod writes;
 
 pub use damper::{Damper, Shown};
 pub use desired::{Facts, Given, before, desired};
 pub use difference::{Difference, REFRESH_AFTER, compare};
+pub use news::{News, Teller};
