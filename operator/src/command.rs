@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context as _;
 use clap::Parser as _;
+use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt as _, StreamExt as _};
 use parcelhook_crds::egress;
 use tokio::signal::unix::{SignalKind, signal};
@@ -102,85 +103,125 @@ async fn run(settings: &Settings, prepared: Prepared) -> anyhow::Result<()> {
     let _ = provider.install_default();
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let metrics = Arc::new(Metrics::default());
-    let admin = Admin::bind(settings.admin_listen).await?;
-    tracing::info!(address = %admin.address(), "admin listening");
-    let identity = format!("{}-{:08x}", settings.identity, fastrand::u32(..));
-    let cluster = connect(settings, &identity).await?;
-
-    let (stop, stopping) = watch::channel(false);
-    let stopped = || {
-        let mut stopping = stopping.clone();
-        // An error says that nobody can stop any more, which is a stop, too.
-        async move { drop(stopping.wait_for(|stop| *stop).await) }
-            .boxed()
-            .shared()
-    };
-    let (inputs, taken) = mpsc::channel(INPUTS);
-    let (leads, leading) = watch::channel(None);
-    let around = Around {
-        cluster: cluster.clone(),
-        policy: Arc::new(prepared.policy),
-        namespaces: settings.watch_namespaces.clone().into(),
-        group: settings.consumer_group(),
-        status_writes: (settings.status_rate, settings.status_burst),
-        metrics: metrics.clone(),
-    };
-    let place = place(settings, prepared.client);
-    let tail = Tail::new(place, inputs.clone(), metrics.clone())?;
-    let tail_stop = Arc::new(AtomicBool::new(false));
-
-    let mut tasks: JoinSet<&'static str> = JoinSet::new();
-    let controller = Controller::new(around, leading);
-    let (quiet, written) = watch::channel(());
-    let (controller_stop, watches) = (stopped(), watch_everything(settings, &cluster, &inputs));
-    tasks.spawn(async move {
-        controller.run(taken, controller_stop).await;
-        drop(quiet);
-        "controller"
-    });
-    tasks.spawn(async move {
-        // The Lease is given away when the controller has stopped to write.
-        let mut written = written;
-        let silent = async move { while written.changed().await.is_ok() {} };
-        leader::run(cluster, identity, leads, silent).await;
-        "election"
-    });
-    let served = admin.serve(metrics, stopped());
-    tasks.spawn(async move {
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the admin port failed");
-        }
-        "admin"
-    });
-    let watch_stop = stopped();
-    tasks.spawn(async move {
-        tokio::select! {
-            () = watches => {}
-            () = watch_stop => {}
-        }
-        "watches"
-    });
-    let hears = tail_stop.clone();
-    tasks.spawn_blocking(move || {
-        tail.run(&hears);
-        "tail"
-    });
-    drop(inputs);
-
+    let mut operator = Operator::start(settings, prepared).await?;
     let ended = tokio::select! {
         _ = terminate.recv() => None,
         _ = interrupt.recv() => None,
-        ended = tasks.join_next() => ended,
+        ended = operator.tasks.join_next() => ended,
     };
     tracing::info!("ending");
-    stop.send_replace(true);
-    tail_stop.store(true, Ordering::Relaxed);
-    while tasks.join_next().await.is_some() {}
+    operator.stop().await;
     match ended {
         None => Ok(()),
         Some(Ok(task)) => anyhow::bail!("the task `{task}` ended by itself"),
         Some(Err(error)) => Err(error).context("a task ended by itself"),
+    }
+}
+
+/// Everything that runs.
+struct Operator {
+    /// Each returns its name when it ends.
+    tasks: JoinSet<&'static str>,
+    stop: watch::Sender<bool>,
+    tail_stop: Arc<AtomicBool>,
+}
+
+impl Operator {
+    async fn start(settings: &Settings, prepared: Prepared) -> anyhow::Result<Self> {
+        let metrics = Arc::new(Metrics::default());
+        let admin = Admin::bind(settings.admin_listen).await?;
+        tracing::info!(address = %admin.address(), "admin listening");
+        let identity = format!("{}-{:08x}", settings.identity, fastrand::u32(..));
+        let cluster = connect(settings, &identity).await?;
+        let (inputs, taken) = mpsc::channel(INPUTS);
+        let place = place(settings, prepared.client);
+        let tail = Tail::new(place, inputs.clone(), metrics.clone())?;
+        let around = Around {
+            cluster: cluster.clone(),
+            policy: Arc::new(prepared.policy),
+            namespaces: settings.watch_namespaces.clone().into(),
+            group: settings.consumer_group(),
+            status_writes: (settings.status_rate, settings.status_burst),
+            metrics: metrics.clone(),
+        };
+        let mut operator = Self {
+            tasks: JoinSet::new(),
+            stop: watch::Sender::new(false),
+            tail_stop: Arc::default(),
+        };
+        operator.watch(watch_everything(settings, &cluster, inputs));
+        operator.lead(cluster, identity, around, taken);
+        operator.serve(admin, metrics);
+        operator.listen(tail);
+        Ok(operator)
+    }
+
+    /// Resolves when the operator is to end.
+    fn stopping(&self) -> Shared<BoxFuture<'static, ()>> {
+        let mut stop = self.stop.subscribe();
+        // An error says that nobody can stop any more, which is a stop, too.
+        async move { drop(stop.wait_for(|stop| *stop).await) }
+            .boxed()
+            .shared()
+    }
+
+    fn watch(&mut self, watches: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stopping();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = watches => {}
+                () = stop => {}
+            }
+            "watches"
+        });
+    }
+
+    /// The controller and the election. The Lease is given away when the controller has stopped to write.
+    fn lead(
+        &mut self,
+        cluster: Cluster,
+        identity: String,
+        around: Around,
+        inputs: mpsc::Receiver<Input>,
+    ) {
+        let (leads, leading) = watch::channel(None);
+        let (writing, mut written) = watch::channel(());
+        let controller = Controller::new(around, leading);
+        let stop = self.stopping();
+        self.tasks.spawn(async move {
+            controller.run(inputs, stop).await;
+            drop(writing);
+            "controller"
+        });
+        self.tasks.spawn(async move {
+            let silent = async move { while written.changed().await.is_ok() {} };
+            leader::run(cluster, identity, leads, silent).await;
+            "election"
+        });
+    }
+
+    fn serve(&mut self, admin: Admin, metrics: Arc<Metrics>) {
+        let served = admin.serve(metrics, self.stopping());
+        self.tasks.spawn(async move {
+            if let Err(error) = served.await {
+                tracing::error!(%error, "the admin port failed");
+            }
+            "admin"
+        });
+    }
+
+    fn listen(&mut self, tail: Tail) {
+        let stop = self.tail_stop.clone();
+        self.tasks.spawn_blocking(move || {
+            tail.run(&stop);
+            "tail"
+        });
+    }
+
+    async fn stop(mut self) {
+        self.stop.send_replace(true);
+        self.tail_stop.store(true, Ordering::Relaxed);
+        while self.tasks.join_next().await.is_some() {}
     }
 }
 
@@ -199,7 +240,7 @@ async fn connect(settings: &Settings, identity: &str) -> anyhow::Result<Cluster>
 fn watch_everything(
     settings: &Settings,
     cluster: &Cluster,
-    inputs: &mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Input>,
 ) -> impl Future<Output = ()> + Send + 'static {
     let namespaces = &settings.watch_namespaces;
     let targets = cluster::watch_targets(cluster, namespaces)
@@ -207,7 +248,6 @@ fn watch_everything(
     let secrets =
         cluster::watch_secrets(cluster, namespaces).map(|(scope, seen)| Input::Secret(scope, seen));
     let mut all = futures::stream::select(targets, secrets);
-    let inputs = inputs.clone();
     async move {
         while let Some(input) = all.next().await {
             if inputs.send(input).await.is_err() {

@@ -5,6 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use parcelhook_crds::config::Revision;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Registry;
@@ -54,8 +55,6 @@ pub struct Metrics {
     pub queued: Gauge,
     /// Statuses that wait to be written.
     pub statuses_waiting: Gauge,
-    /// The revision that is published.
-    pub revision: Gauge,
     /// Statuses written.
     pub statuses_written: Counter,
     /// Looks at the published configuration.
@@ -64,11 +63,17 @@ pub struct Metrics {
     pub shard_bytes: Counter,
     /// Records of the workers' topics that cannot be read.
     pub unreadable: Counter,
+    revision: Gauge,
     judged: Counter,
     failed: Counter,
 }
 
 impl Metrics {
+    /// This revision is published.
+    pub fn published(&self, revision: Revision) {
+        self.revision.0.store(revision.number, Ordering::Relaxed);
+    }
+
     /// A target was judged, or could not be.
     pub fn judged(&self, ended: Ended) {
         match ended {

@@ -12,7 +12,7 @@ const LONGEST: Duration = Duration::from_secs(10);
 
 /// See the module.
 #[derive(Debug)]
-pub struct Pace {
+pub(super) struct Pace {
     gap: Duration,
     last: Option<Instant>,
     due: Option<Instant>,
@@ -30,19 +30,19 @@ impl Default for Pace {
 
 impl Pace {
     /// Something changed.
-    pub fn changed(&mut self, now: Instant) {
+    pub(super) fn changed(&mut self, now: Instant) {
         let after_last = self.last.map(|last| last + self.gap);
         let due = after_last.map_or(now + GATHER, |after| after.max(now + GATHER));
         self.due.get_or_insert(due);
     }
 
     /// When to publish; none when nothing changed.
-    pub fn due(&self) -> Option<Instant> {
+    pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
     /// It is being published.
-    pub fn published(&mut self, now: Instant) {
+    pub(super) fn published(&mut self, now: Instant) {
         let busy = self
             .last
             .is_some_and(|last| now.saturating_duration_since(last) < self.gap * 2);

@@ -28,6 +28,7 @@ impl Controller {
             (Role::Loading, Ok(loaded)) => {
                 let led = Led::resumed(loaded, now, unix_millis, random);
                 tracing::info!(revision = %led.revision(), "this operator leads");
+                self.around.metrics.published(led.revision());
                 self.role = Role::Leader(Box::new(led));
                 self.queue_all();
             }
@@ -137,10 +138,7 @@ impl Controller {
             Ok(Some(Published::Done(version))) => {
                 led.wrote(writing, Some(version));
                 tracing::info!(revision = %led.revision(), "configuration published");
-                self.around
-                    .metrics
-                    .revision
-                    .set(usize::try_from(led.revision().number).unwrap_or(usize::MAX));
+                self.around.metrics.published(led.revision());
             }
             Ok(Some(Published::Conflict)) => {
                 tracing::warn!("another has changed the manifest; reading it again");

@@ -356,7 +356,7 @@ mod tests {
             available: Availability::False,
             last_failure: Some(failure),
             parked: 3,
-            ..health.clone()
+            ..health
         };
         before = desired(&before, &facts(&applied, Given::NotYet, &failed), 5_000);
         let kept = before.last_failure.clone().unwrap();

@@ -103,12 +103,14 @@ impl Teller {
         now: Instant,
     ) -> Vec<News> {
         let mut news = Vec::new();
-        match (before.state, after.state) {
-            (Some(State::Down), Some(State::Up)) => news.push(News::Recovered),
-            (before, Some(State::Down)) if before != Some(State::Down) => {
-                news.extend(self.down(after, all, now));
-            }
-            _ => {}
+        let (was_down, is_down) = (
+            before.state == Some(State::Down),
+            after.state == Some(State::Down),
+        );
+        if is_down && !was_down {
+            news.extend(self.down(after, all, now));
+        } else if was_down && after.state == Some(State::Up) {
+            news.push(News::Recovered);
         }
         news.extend(refused(after).filter(|_| refused(before) != refused(after)));
         news.retain(|one| *one == News::Outage || self.may_tell(uid, one, now));

@@ -196,7 +196,7 @@ fn another_salt_is_another_name() {
 #[test]
 fn debug_shows_no_secret() {
     let one = entry(full(1));
-    let shown = format!("{one:?} {:?}", encode(&[one.clone()]));
+    let shown = format!("{one:?} {:?}", encode(std::slice::from_ref(&one)));
     assert!(
         !shown.contains("hunter2") && !shown.contains("token"),
         "{shown}"
