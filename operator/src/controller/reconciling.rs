@@ -131,7 +131,7 @@ impl Controller {
         let ended = match presence {
             Ok(Presence::Gone) => {
                 if led.book.end(uid, clock::unix_millis()) {
-                    tracing::info!(%uid, "a target has ended");
+                    tracing::debug!(%uid, "a target has ended");
                     led.changed(now);
                 }
                 self.statuses.forget(uid);
