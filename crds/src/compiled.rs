@@ -85,13 +85,42 @@ pub struct SkipTo {
 }
 
 impl Request {
+    /// Kind of [`Self::RetryAt`].
+    pub const RETRY_AT: &'static str = "retry-at";
+    /// Kind of [`Self::SkipTo`].
+    pub const SKIP_TO: &'static str = "skip-to";
+
     /// The kind, as the annotation names it.
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::RetryAt(_) => "retry-at",
-            Self::SkipTo(_) => "skip-to",
+            Self::RetryAt(_) => Self::RETRY_AT,
+            Self::SkipTo(_) => Self::SKIP_TO,
         }
     }
+
+    /// Reads a value of a kind. None for a value that is none, and for a kind of a later version.
+    pub fn parse(kind: &str, value: &str) -> Option<Self> {
+        match kind {
+            Self::RETRY_AT => {
+                let is_time = value.parse::<jiff::Timestamp>().is_ok();
+                is_time.then(|| Self::RetryAt(value.to_owned()))
+            }
+            Self::SKIP_TO => skip_to(value).map(Self::SkipTo),
+            _ => None,
+        }
+    }
+}
+
+fn skip_to(value: &str) -> Option<SkipTo> {
+    let (rest, offset) = value.rsplit_once('/')?;
+    let (topic, partition) = rest.split_once('/')?;
+    let partition = partition.parse().ok().filter(|number: &i32| *number >= 0)?;
+    let offset = offset.parse().ok().filter(|offset: &i64| *offset >= 0)?;
+    (!topic.is_empty()).then(|| SkipTo {
+        topic: topic.to_owned(),
+        partition,
+        offset,
+    })
 }
 
 impl fmt::Display for Request {

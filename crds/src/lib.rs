@@ -1,4 +1,5 @@
-//! Every type that crosses a process boundary: `DeliveryTarget`, the compiled target, lane rows, reports. No I/O.
+//! Every type that crosses a process boundary: `DeliveryTarget`, the compiled target, its way to the workers,
+//! lane rows, reports. And the few rules that both sides of such a boundary must judge alike: egress, health. No I/O.
 //!
 //! The way of a manifest: [`manifest::check`] gives it the API server's verdict and its defaults,
 //! [`compile::compile`] resolves its Secrets, and a [`compiled::CompiledTarget`] is what a worker
@@ -7,9 +8,12 @@
 pub mod byte_size;
 pub mod compile;
 pub mod compiled;
+pub mod config;
 pub mod crd;
 pub mod duration;
 pub mod effective;
+pub mod egress;
+pub mod health;
 pub mod lane;
 pub mod manifest;
 pub mod report;

@@ -77,7 +77,9 @@ pub enum State {
     Suspended,
     /// A rejected event waits for a person.
     Blocked,
-    /// Nobody knows: there was no traffic, or no worker tells.
+    /// Nobody knows: there was no traffic, or no worker tells. So is a state of a later version: an object
+    /// with one must stay readable.
+    #[serde(other)]
     Unknown,
 }
 
@@ -136,6 +138,17 @@ mod tests {
         let read: DeliveryTargetStatus = serde_json::from_value(status.clone()).unwrap();
         assert_eq!(read.state, Some(State::Down));
         assert_eq!(serde_json::to_value(&read).unwrap(), status);
+    }
+
+    #[test]
+    fn a_state_of_a_later_version_is_unknown_and_not_unreadable() {
+        let read: DeliveryTargetStatus =
+            serde_json::from_value(json!({ "state": "LATER" })).unwrap();
+        assert_eq!(read.state, Some(State::Unknown));
+        assert_eq!(
+            serde_json::to_value(&read).unwrap(),
+            json!({ "state": "UNKNOWN" })
+        );
     }
 
     #[test]

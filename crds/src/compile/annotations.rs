@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::CompileError;
-use crate::compiled::{Request, SkipTo};
+use crate::compiled::Request;
 
 /// Begins the annotations that are read.
 const PREFIX: &str = "parcelhook.dev/";
@@ -45,34 +45,19 @@ impl Asked {
         match name {
             "delete" if value == "true" => self.deleted = true,
             "delete" => return Err("must be 'true', or be left out to keep the target"),
-            "retry-at" => {
-                let is_time = value.parse::<jiff::Timestamp>().is_ok();
-                is_time
-                    .then(|| self.requests.push(Request::RetryAt(value.to_owned())))
-                    .ok_or("must be an RFC 3339 time, such as '2026-01-31T12:00:00Z'")?;
-            }
-            "skip-to" => {
-                let to = skip_to(value)
-                    .ok_or("must be topic/partition/offset, such as 'orders/3/1041'")?;
-                self.requests.push(Request::SkipTo(to));
-            }
+            Request::RETRY_AT => self.requests.push(
+                Request::parse(name, value)
+                    .ok_or("must be an RFC 3339 time, such as '2026-01-31T12:00:00Z'")?,
+            ),
+            Request::SKIP_TO => self.requests.push(
+                Request::parse(name, value)
+                    .ok_or("must be topic/partition/offset, such as 'orders/3/1041'")?,
+            ),
             // Later versions have more, and tools add their own.
             _ => {}
         }
         Ok(())
     }
-}
-
-fn skip_to(value: &str) -> Option<SkipTo> {
-    let (rest, offset) = value.rsplit_once('/')?;
-    let (topic, partition) = rest.split_once('/')?;
-    let partition = partition.parse().ok().filter(|number: &i32| *number >= 0)?;
-    let offset = offset.parse().ok().filter(|offset: &i64| *offset >= 0)?;
-    (!topic.is_empty()).then(|| SkipTo {
-        topic: topic.to_owned(),
-        partition,
-        offset,
-    })
 }
 
 #[cfg(test)]

@@ -9,9 +9,12 @@
 //! and the operator read them. No I/O.
 
 mod epoch;
+mod place;
 mod row;
+pub mod table;
 
 pub use epoch::{Epoch, Incarnation, ParseEpochError};
+pub use place::{PartitionId, RowPlace, TopicId};
 pub use row::{
     DecodeError, Entry, LaneName, LaneRow, LastFailure, Mode, NotBefore, ParkReason, RowKey, Scope,
     Terminator, Wants,

@@ -1,13 +1,18 @@
 //! What workers tell through the reports topic.
 //!
 //! ```text
-//!   key    (group)   value   Claim
+//!   key    (group)           value   Claim
+//!   key    (group, worker)   value   Heartbeat; a tombstone says that the worker has ended
 //! ```
 //!
 //! Keys are compact JSON with a fixed order of fields, so that compaction works. Fields that are not
 //! known are skipped, so an older reader understands a newer writer. No I/O.
 
+mod heartbeat;
+
 use serde::{Deserialize, Serialize};
+
+pub use heartbeat::{EVERY, FailingLane, Heartbeat, Rejected, Success};
 
 /// Key of a record of the reports topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -38,6 +43,15 @@ impl ReportKey {
         Self {
             group: group.to_owned(),
             worker: None,
+        }
+    }
+
+    /// The key of what a worker tells of itself. `worker` is a name that no other worker has, and that a
+    /// worker that is started again does not have again.
+    pub fn of_worker(group: &str, worker: &str) -> Self {
+        Self {
+            group: group.to_owned(),
+            worker: Some(worker.to_owned()),
         }
     }
 

@@ -10,7 +10,6 @@ use http::HeaderValue;
 mod client;
 mod connections;
 mod detail;
-pub mod egress;
 mod fault;
 mod headers;
 pub mod outcome;
@@ -25,6 +24,7 @@ mod tests;
 
 pub use client::Client;
 pub use outcome::{Outcome, Reason};
+pub use parcelhook_crds::egress;
 pub use prepared::Prepared;
 
 /// Makes attempts. Behind a trait because the bench compares HTTP clients.

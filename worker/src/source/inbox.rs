@@ -5,7 +5,6 @@
 //! between its `Assigned` and its `Revoked` or `Lost`. A slot number is never used twice.
 //! Does not move messages: the consumer thread's outbox does.
 
-use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, OnceLock};
@@ -21,6 +20,7 @@ use super::lease::Lease;
 use super::record::Record;
 use super::start::StartedBy;
 use super::topics::TopicId;
+pub use parcelhook_crds::lane::PartitionId;
 
 /// Messages a shard's channel holds. A wake-up sends at most one message of records to a shard, and
 /// bytes are bounded by the budget, so this only has to cover a shard that is busy for a moment. When
@@ -29,21 +29,6 @@ pub const SHARD_INBOX_MESSAGES: usize = 64;
 
 /// Places of a shard's channel that records never take, so that a revocation gets in at once.
 pub(super) const RESERVED_FOR_CONTROL: usize = 8;
-
-/// A partition of a source topic. Cloning copies no name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct PartitionId {
-    /// Name of the topic.
-    pub topic: Arc<str>,
-    /// Number of the partition, from 0.
-    pub partition: i32,
-}
-
-impl fmt::Display for PartitionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.topic, self.partition)
-    }
-}
 
 /// From the consumer thread to a shard.
 #[derive(Debug)]

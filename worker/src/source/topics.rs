@@ -1,44 +1,20 @@
 //! Topics as such: their ids, what is missing, and making them.
 //!
-//! Owns `TopicId` and the creation of topics by the Admin API. Does not subscribe.
+//! Owns the creation of topics by the Admin API. Does not subscribe.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rdkafka::ClientConfig;
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
-use uuid::Uuid;
 
 use super::SourceError;
+pub use parcelhook_crds::lane::TopicId;
 
 /// How long the cluster may take to make topics.
 const CREATE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The id that a topic has from its creation to its deletion (KIP-516). A topic that is deleted and
-/// made again under the same name has another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct TopicId(pub Uuid);
-
-impl TopicId {
-    /// From the two halves that librdkafka gives; none when all is zero: the cluster knows no id.
-    pub fn from_halves(high: i64, low: i64) -> Option<Self> {
-        let id = Uuid::from_u64_pair(high.cast_unsigned(), low.cast_unsigned());
-        (!id.is_nil()).then_some(Self(id))
-    }
-}
-
-/// As Kafka shows it: 22 characters of base64url. librdkafka's own text form has `+` and `/`, which
-/// would cut an event id in two.
-impl fmt::Display for TopicId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&URL_SAFE_NO_PAD.encode(self.0.as_bytes()))
-    }
-}
 
 /// What the cluster says about a topic.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,20 +66,4 @@ pub async fn create_missing_topics(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_topic_id_is_shown_as_kafka_shows_it() {
-        let id = TopicId::from_halves(-1, -2).unwrap();
-        assert_eq!(id.to_string(), "_____________________g");
-    }
-
-    #[test]
-    fn an_id_of_zeros_is_the_id_of_no_topic() {
-        assert_eq!(TopicId::from_halves(0, 0), None);
-    }
 }

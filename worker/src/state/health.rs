@@ -6,25 +6,11 @@
 
 use std::time::{Duration, Instant};
 
+use parcelhook_crds::health::{self, SUSPENDED};
 use rustc_hash::FxHashMap;
 
 use crate::report::{Failure, Health, State};
 use crate::source::PartitionId;
-
-/// How long a target may ask for less before it counts as DOWN.
-const THROTTLED_IS_DOWN_AFTER: Duration = Duration::from_secs(60);
-
-/// REASON while UP although the last attempt of some lane failed.
-const SOME_PARTITIONS_FAILING: &str = "SomePartitionsFailing";
-
-/// REASON while UP although one lane fails again and again: its oldest event may be what fails.
-const HEAD_FAILING: &str = "HeadFailing";
-
-/// Failures in a row of a lane that others have overtaken, until its head is suspected.
-const HEAD_FAILURES: u32 = 8;
-
-/// REASON while SUSPENDED.
-const SUSPENDED: &str = "Suspended";
 
 /// What a failed attempt tells.
 #[derive(Clone, Debug)]
@@ -157,21 +143,17 @@ impl Fold {
 
     /// What a person sees.
     pub fn health(&self, suspended: bool) -> Health {
-        let worst = self.failing.values().max_by_key(|failing| failing.last);
         let state = if suspended {
             State::Suspended
         } else {
             self.state
         };
-        let reason = match (state, worst) {
-            (State::Suspended, _) => SUSPENDED,
-            (State::Down, Some(worst)) => worst.latest.shown.reason.as_str(),
-            (State::Up, Some(_)) if self.has_failing_head() => HEAD_FAILING,
-            (State::Up, Some(worst)) if worst.latest.throttled => {
-                worst.latest.shown.reason.as_str()
+        let reason = match state {
+            State::Suspended => SUSPENDED,
+            State::Up | State::Down => {
+                let failing = self.failing.values().map(Failing::told);
+                health::reason(failing, self.last_success.as_ref(), state == State::Down)
             }
-            (State::Up, Some(_)) => SOME_PARTITIONS_FAILING,
-            (State::Up | State::Down, None) => "",
         };
         Health {
             state,
@@ -207,22 +189,23 @@ impl Fold {
     }
 
     fn is_down(&self, failing: &Failing, now: Instant) -> bool {
-        let lasts = now.saturating_duration_since(failing.first);
-        let throttled_briefly = failing.latest.throttled && lasts < THROTTLED_IS_DOWN_AFTER;
-        !self.is_overtaken(failing)
-            && !throttled_briefly
-            && failing.in_a_row >= self.failure_threshold
+        let lasting = now.saturating_duration_since(failing.first);
+        let success = self.last_success.as_ref();
+        failing
+            .told()
+            .is_down(lasting, success, self.failure_threshold)
     }
+}
 
-    /// Whether some lane was delivered after this one failed.
-    fn is_overtaken(&self, failing: &Failing) -> bool {
-        self.last_success
-            .is_some_and(|success| success > failing.last)
-    }
-
-    fn has_failing_head(&self) -> bool {
-        let mut failing = self.failing.values();
-        failing.any(|failing| failing.in_a_row >= HEAD_FAILURES && self.is_overtaken(failing))
+impl Failing {
+    /// The lane as the rule sees it.
+    fn told(&self) -> health::Failing<'static, Instant> {
+        health::Failing {
+            last: self.last,
+            reason: self.latest.shown.reason.as_str(),
+            throttled: self.latest.throttled,
+            in_a_row: self.in_a_row,
+        }
     }
 }
 

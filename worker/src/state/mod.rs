@@ -8,21 +8,10 @@ pub mod recovery;
 #[cfg(test)]
 pub mod sample;
 pub mod shared;
-pub mod table;
 pub mod tail;
 
 use parcelhook_crds::lane::{Epoch, LaneName, LaneRow, RowKey};
-
-use crate::source::{PartitionId, TopicId};
-
-/// A source partition, as rows name it.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RowPlace {
-    /// Topic and partition.
-    pub source: PartitionId,
-    /// The topic's id, when the cluster tells one.
-    pub topic_id: Option<TopicId>,
-}
+pub use parcelhook_crds::lane::{RowPlace, table};
 
 /// What a shard asks of the tail.
 #[derive(Clone, Debug)]

@@ -1,5 +1,8 @@
 //! What STATE and REASON say, in stories and over any schedule.
 
+use parcelhook_crds::health::{
+    HEAD_FAILING, HEAD_FAILURES, SOME_PARTITIONS_FAILING, THROTTLED_IS_DOWN_AFTER,
+};
 use proptest::prelude::*;
 
 use super::*;

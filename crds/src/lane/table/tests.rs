@@ -1,11 +1,10 @@
 //! What the table of rows promises, by example and against a model that remembers every record.
 
-use parcelhook_crds::lane::Terminator;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::super::{Incarnation, Mode, NotBefore, ParkReason, Terminator, Wants};
 use super::*;
-use crate::state::sample::{lane, row};
 
 const GROUP: &str = "parcelhook.main.default";
 
@@ -20,6 +19,40 @@ fn place(partition: i32, id: Option<u128>) -> RowPlace {
             partition,
         },
         topic_id: id.map(|id| TopicId(Uuid::from_u128(id))),
+    }
+}
+
+/// A lane of the target of that number.
+fn lane(number: u8) -> LaneName {
+    LaneName {
+        target: Uuid::from_u128(number.into()),
+        selection: [number; 16],
+    }
+}
+
+/// A lane that has delivered so far and parks since.
+fn row(delivered_through: i64) -> LaneRow {
+    LaneRow {
+        mode: Mode::Parking,
+        reason: ParkReason::Failed,
+        incarnation: Incarnation {
+            epoch: epoch(1, 7),
+            counter: 1,
+        },
+        delivered_through,
+        attempted: None,
+        bucket: 0,
+        resume_offset: 0,
+        attempts: 1,
+        not_before: NotBefore::Never,
+        since: 0,
+        oldest_parked_at: None,
+        last_failure: None,
+        parked: 0,
+        parked_through: None,
+        last_request: None,
+        wants: Wants::Everything,
+        absent_since: None,
     }
 }
 

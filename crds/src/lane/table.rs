@@ -3,14 +3,11 @@
 //! Owns, for each source partition and each epoch, the rows of lanes that are not live and the
 //! epoch's terminator. A tombstone removes; what is empty is not kept, so the table is as large as
 //! what is written and not live. Answers what a new owner inherits, what an owner may sweep, and
-//! which lanes are not live in all. Does not read the topic: the tail does.
+//! which lanes are not live in all. Does not read the topic.
 
 use std::collections::BTreeMap;
 
-use parcelhook_crds::lane::{Entry, Epoch, LaneName, LaneRow, RowKey, Scope};
-
-use super::RowPlace;
-use crate::source::{PartitionId, TopicId};
+use super::{Entry, Epoch, LaneName, LaneRow, PartitionId, RowKey, RowPlace, Scope, TopicId};
 
 #[cfg(test)]
 mod tests;

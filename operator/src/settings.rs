@@ -1,0 +1,200 @@
+//! Flags and environment: every setting of the operator, once.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use ipnet::IpNet;
+
+/// Parcelhook's operator: compiles DeliveryTargets for the workers, and tells how their webhooks fare.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "parcelhook-operator", version, after_help = EXIT_CODES)]
+pub struct Settings {
+    /// Worker group whose targets are served. Targets of other groups are nobody's concern here.
+    #[arg(long, env = "PARCELHOOK_WORKER_GROUP", default_value = "default", value_parser = group)]
+    pub worker_group: String,
+
+    /// Namespace of the workers: their configuration and the operators' Lease are written there.
+    #[arg(long, env = "PARCELHOOK_NAMESPACE")]
+    pub namespace: String,
+
+    /// Namespaces whose targets are served, separated by commas. All, when none is named.
+    #[arg(long, env = "PARCELHOOK_WATCH_NAMESPACES", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+
+    /// File of grants: which namespaces may read which topics (`grants: [{namespaces, topics,
+    /// deadLetterTopics}]`). Without it the workers' namespace may read all topics, and no other any.
+    #[arg(long, env = "PARCELHOOK_GRANTS", value_name = "FILE")]
+    pub grants: Option<PathBuf>,
+
+    /// Networks that webhooks may be in although they are not public, separated by commas. The workers
+    /// need the same.
+    #[arg(
+        long,
+        env = "PARCELHOOK_EGRESS_ALLOW",
+        value_delimiter = ',',
+        value_name = "NETWORK"
+    )]
+    pub egress_allow: Vec<IpNet>,
+
+    /// Kafka brokers, separated by commas.
+    #[arg(long, env = "PARCELHOOK_BOOTSTRAP_SERVERS", value_name = "HOST:PORT")]
+    pub bootstrap_servers: String,
+
+    /// File of librdkafka properties, one `name=value` a line, for TLS and SASL.
+    #[arg(long, env = "PARCELHOOK_KAFKA_PROPERTIES", value_name = "FILE")]
+    pub kafka_properties: Option<PathBuf>,
+
+    /// Prefix of Parcelhook's own topics, as the workers have it.
+    #[arg(long, env = "PARCELHOOK_PREFIX", default_value = "parcelhook")]
+    pub prefix: String,
+
+    /// Installation, as the workers have it: it tells two on one Kafka apart.
+    #[arg(long, env = "PARCELHOOK_INSTALLATION", default_value = "default")]
+    pub installation: String,
+
+    /// Name of this process among the operators, usually the pod's. Some random letters are added.
+    #[arg(long, env = "PARCELHOOK_IDENTITY", default_value = "operator")]
+    pub identity: String,
+
+    /// Name of the operator's Deployment, to which Events are attached that concern no target alone.
+    #[arg(
+        long,
+        env = "PARCELHOOK_DEPLOYMENT",
+        default_value = "parcelhook-operator"
+    )]
+    pub deployment: String,
+
+    /// Statuses that are written each second, over time.
+    #[arg(long, env = "PARCELHOOK_STATUS_RATE", default_value_t = crate::status::writes::RATE, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub status_rate: u32,
+
+    /// Statuses that are written at once after a quiet time.
+    #[arg(long, env = "PARCELHOOK_STATUS_BURST", default_value_t = crate::status::writes::BURST, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub status_burst: u32,
+
+    /// Where the admin endpoints are served; port 0 is any.
+    #[arg(
+        long,
+        env = "PARCELHOOK_ADMIN_LISTEN",
+        default_value = "0.0.0.0:8080",
+        value_name = "ADDRESS:PORT"
+    )]
+    pub admin_listen: SocketAddr,
+
+    /// Form of log lines.
+    #[arg(long, env = "PARCELHOOK_LOG_FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
+
+    /// Which lines are logged: a level, or a filter such as `info,parcelhook_operator=debug`.
+    #[arg(long, env = "PARCELHOOK_LOG_LEVEL", default_value = "info")]
+    pub log_level: String,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+const EXIT_CODES: &str = "\
+The API server is found by KUBECONFIG, or as a pod finds it.
+
+Exit codes:
+  0  clean: the Lease is released
+  1  internal failure; the log says which
+  2  wrong usage or configuration";
+
+impl Settings {
+    /// The workers' consumer group.
+    pub fn consumer_group(&self) -> String {
+        format!(
+            "{}.{}.{}",
+            self.prefix, self.installation, self.worker_group
+        )
+    }
+}
+
+/// Worker groups are DNS labels: their names begin names of objects.
+fn group(text: &str) -> Result<String, &'static str> {
+    let is_label = !text.is_empty()
+        && text.len() <= 63
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && !text.starts_with('-')
+        && !text.ends_with('-');
+    if is_label {
+        Ok(text.to_owned())
+    } else {
+        Err("must be a DNS label: lower-case letters, digits and `-`, up to 63")
+    }
+}
+
+/// Reads properties as librdkafka's own files have them: `#` begins a comment.
+///
+/// # Errors
+/// The number of a line that is no property; never its content.
+pub fn properties(text: &str) -> Result<Vec<(String, String)>, usize> {
+    let lines = text.lines().enumerate();
+    let written = lines.filter(|(_, line)| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with('#')
+    });
+    written
+        .map(|(number, line)| {
+            let (name, value) = line.split_once('=').ok_or(number + 1)?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn clap_accepts_the_definition_and_every_flag_says_what_it_is() {
+        let command = Settings::command();
+        command.clone().debug_assert();
+        for argument in command.get_arguments() {
+            assert!(argument.get_help().is_some(), "{}", argument.get_id());
+            let is_own = ["help", "version"].contains(&argument.get_id().as_str());
+            assert!(
+                is_own || argument.get_env().is_some(),
+                "{}",
+                argument.get_id()
+            );
+        }
+    }
+
+    #[test]
+    fn lists_are_separated_by_commas_and_a_bad_group_is_refused() {
+        let parse = |more: &[&str]| {
+            let base = ["x", "--namespace=parcelhook", "--bootstrap-servers=a:1,b:2"];
+            Settings::try_parse_from([&base[..], more].concat())
+        };
+        let settings = parse(&["--watch-namespaces=a,b", "--egress-allow=10.0.0.0/8"]).unwrap();
+        assert_eq!(settings.watch_namespaces, ["a", "b"]);
+        assert_eq!(settings.bootstrap_servers, "a:1,b:2");
+        assert_eq!(settings.consumer_group(), "parcelhook.default.default");
+        for group in ["", "A", "-a", "a_b"] {
+            assert!(
+                parse(&[&format!("--worker-group={group}")]).is_err(),
+                "{group}"
+            );
+        }
+    }
+
+    #[test]
+    fn properties_are_read_and_a_bad_line_is_told_by_its_number_alone() {
+        let read = properties("# TLS\n\nsecurity.protocol = ssl\nssl.key.password=a=b\n").unwrap();
+        assert_eq!(read[1], ("ssl.key.password".to_owned(), "a=b".to_owned()));
+        assert_eq!(properties("a=b\nhunter2\n"), Err(2));
+    }
+}
