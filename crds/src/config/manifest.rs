@@ -155,7 +155,7 @@ mod tests {
         small.shards.truncate(1);
         small.requests.truncate(1);
         let text = String::from_utf8(zip::unpack(&small.encode()).unwrap()).unwrap();
-        insta::assert_snapshot!(text, @r#"{"revision":"00000000000000ab:3","salt":"00000000-0000-0000-0000-000000000001","publishedAt":1000,"shards":[null],"deleted":[{"uid":"00000000-0000-0000-0000-000000000009","at":5}],"requests":[{"uid":"00000000-0000-0000-0000-000000000001","request":"retry-at=2026-01-31T12:00:00Z","since":0}]}"#);
+        insta::assert_snapshot!(text, @r#"{"revision":"ab:3","salt":"00000000-0000-0000-0000-000000000001","publishedAt":1000,"shards":[null],"deleted":[{"uid":"00000000-0000-0000-0000-000000000009","at":5}],"requests":[{"uid":"00000000-0000-0000-0000-000000000001","request":"retry-at=2026-01-31T12:00:00Z","since":0}]}"#);
     }
 
     #[test]
