@@ -278,6 +278,11 @@ impl Bucket {
         Some(Place::At(position(chosen)))
     }
 
+    /// Whether a lane will take its next record in a moment.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.lanes.values().any(Lane::is_waiting)
+    }
+
     fn ready(&self) -> impl Iterator<Item = &Lane> {
         self.lanes.values().filter(|lane| lane.is_ready())
     }

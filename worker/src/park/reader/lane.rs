@@ -15,16 +15,23 @@ use crate::park::{DrainKey, LaneAddress, ParkedBody, ParkedRun, Read};
 /// `resume_offset` over others' records; a bucket may have a thousand lanes.
 const TELL_INTERVAL: Duration = Duration::from_millis(250);
 
+/// How long a lane rests that has some room, but little. Its shard may not give more before it has
+/// what comes next: it counts in its own way what is worth a fetch.
+pub(super) const REST_MOST: Duration = Duration::from_millis(50);
+
 /// Bytes that a lane takes.
 ///
-/// A lane whose room is used up rests until half of it is free again: to go back to its place costs
-/// a fetch, which must be worth it. The last record may be larger than what is left, or one that is
-/// larger than the whole room would never come.
+/// A lane whose room is used up rests until half of it is free again, but not for long: to go back to
+/// its place costs a fetch, which must be worth it. The last record may be larger than what is left, or
+/// one that is larger than the whole room would never come. What it has more is no debt: the shard
+/// counts it once, too, and would wait for ever for a lane that pays it off.
 #[derive(Debug)]
 pub(super) struct Room {
-    free: i64,
-    whole: i64,
+    free: usize,
+    whole: usize,
     resting: bool,
+    /// Since when it rests although it has some room.
+    rests_since: Option<Instant>,
 }
 
 impl Room {
@@ -33,20 +40,35 @@ impl Room {
             free: 0,
             whole: 0,
             resting: true,
+            rests_since: None,
         };
         room.add(bytes);
         room
     }
 
     fn add(&mut self, bytes: usize) {
-        self.free = self.free.saturating_add(as_i64(bytes));
+        self.free = self.free.saturating_add(bytes);
         self.whole = self.whole.max(self.free);
         self.resting &= self.free < (self.whole / 2).max(1);
+        self.rests_since = None;
     }
 
     fn take(&mut self, bytes: usize) {
-        self.free = self.free.saturating_sub(as_i64(bytes));
-        self.resting |= self.free <= 0;
+        self.free = self.free.saturating_sub(bytes);
+        self.resting |= self.free == 0;
+    }
+
+    /// Whether the lane rests although it has some room.
+    fn is_waiting(&self) -> bool {
+        self.resting && self.free > 0
+    }
+
+    /// Ends a rest that was long enough.
+    fn wake(&mut self, now: Instant) {
+        if self.is_waiting() {
+            let since = *self.rests_since.get_or_insert(now);
+            self.resting = now.saturating_duration_since(since) < REST_MOST;
+        }
     }
 }
 
@@ -106,6 +128,11 @@ impl Lane {
 
     pub(super) fn more_room(&mut self, bytes: usize) {
         self.room.add(bytes);
+    }
+
+    /// Whether the lane will take its next record in a moment.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.room.is_waiting()
     }
 
     /// Whether the lane takes its next record.
@@ -195,6 +222,7 @@ impl Lane {
 
     /// Whether there is something to tell by now. Not asked again until it was [told](Self::tell).
     pub(super) fn must_be_listed(&mut self, sight: Sight, now: Instant) -> bool {
+        self.room.wake(now);
         if self.listed {
             return false;
         }
@@ -262,8 +290,4 @@ pub(super) struct Sight {
     pub(super) caught_up: bool,
     /// The bucket is not read any more.
     pub(super) parting: bool,
-}
-
-fn as_i64(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

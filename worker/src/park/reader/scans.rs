@@ -139,6 +139,11 @@ impl Scans {
         self.buckets.values().any(Bucket::is_wanted)
     }
 
+    /// Whether a lane will take its next record in a moment.
+    pub(super) fn have_waiting(&self) -> bool {
+        self.buckets.values().any(Bucket::has_waiting)
+    }
+
     /// Whether plans must be made anew before more is read.
     pub(super) fn are_unsettled(&self) -> bool {
         self.unsettled

@@ -21,6 +21,7 @@ use super::client::{self, Seats};
 use super::ends::{BucketEnds, Questions, Ranges};
 use super::fetch::{Fetcher, Fetches};
 use super::intake::Intake;
+use super::lane::REST_MOST;
 use super::scans::{Begin, Scans};
 use super::stall::Stalls;
 use super::{ReaderConfig, ReaderError, ReaderHandle, Request};
@@ -322,6 +323,9 @@ impl Reader {
         }
         if self.scans.have_untold() {
             until = until.min(now + SHARD_BUSY);
+        }
+        if self.scans.have_waiting() {
+            until = until.min(now + REST_MOST);
         }
         let wait = until.saturating_duration_since(clock::now());
         blocked(Cause::Permit, || self.thread.bell.wait(wait));

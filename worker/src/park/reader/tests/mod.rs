@@ -3,5 +3,6 @@
 mod promises;
 mod questions;
 mod references;
+mod rooms;
 mod schedules;
 mod world;
