@@ -1,19 +1,20 @@
 //! Fetches parked events from their source topics: those that were too large for the retry topic and
 //! were parked by their place.
 //!
-//! Owns a consumer of its own, made with the first question, on a thread of its own: such events are
-//! rare, and one that is slow to come must hold no bucket up. An event is accepted only from the topic
-//! with the lane's id and at the very offset. That it is gone is believed when the cluster has said so
-//! several times: a broker that has just come back may not know its topics yet.
+//! Owns a consumer of its own, made with the first question and closed after the last, on a thread of
+//! its own: such events are rare, one that is slow to come must hold no bucket up, and a client that
+//! nobody polls piles up what it has to say. An event is accepted only from the topic with the lane's id
+//! and at the very offset. That it is gone is believed when the cluster has said so several times: a
+//! broker that has just come back may not know its topics yet.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
-use rdkafka::error::KafkaResult;
+use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Message as _, Offset, TopicPartitionList};
 
@@ -31,6 +32,9 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The wait before the next question when the last one had no answer.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// How long the consumer stays when nothing is asked.
+const KEPT: Duration = Duration::from_secs(10);
 
 /// How often in a row the cluster must say that an event is gone.
 const TIMES_GONE: u32 = 3;
@@ -70,16 +74,7 @@ impl Fetcher {
         let (answers, found) = sync_channel(1);
         let thread = std::thread::Builder::new()
             .name("drain-fetch".to_owned())
-            .spawn(move || {
-                let mut consumer = None;
-                for wanted in received {
-                    let answer = look(&mut consumer, &config, &wanted);
-                    if answers.send(answer).is_err() {
-                        return;
-                    }
-                    bell.ring();
-                }
-            })?;
+            .spawn(move || serve(&received, &answers, &config, &bell))?;
         Ok(Self {
             wanted,
             found,
@@ -100,6 +95,32 @@ impl Fetcher {
     }
 }
 
+/// Looks for what is wanted, until nobody wants anything any more.
+fn serve(
+    wanted: &Receiver<Wanted>,
+    answers: &SyncSender<Found>,
+    config: &ReaderConfig,
+    bell: &Bell,
+) {
+    let mut consumer = None;
+    loop {
+        let next = match consumer {
+            Some(_) => wanted.recv_timeout(KEPT),
+            None => wanted.recv().map_err(RecvTimeoutError::from),
+        };
+        match next {
+            Ok(next) => {
+                if answers.send(look(&mut consumer, config, &next)).is_err() {
+                    return;
+                }
+                bell.ring();
+            }
+            Err(RecvTimeoutError::Timeout) => consumer = None,
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
 fn look(consumer: &mut Option<BucketConsumer>, config: &ReaderConfig, wanted: &Wanted) -> Found {
     let client = match consumer.take() {
         Some(client) => client,
@@ -111,13 +132,18 @@ fn look(consumer: &mut Option<BucketConsumer>, config: &ReaderConfig, wanted: &W
             }
         },
     };
-    let found = fetch(&client, wanted).unwrap_or_else(|error| {
-        let Wanted { lane, offset } = wanted;
-        tracing::debug!(source = %lane.source, offset, %error, "a parked event is not fetched yet");
-        Found::Unknown
-    });
-    *consumer = Some(client);
-    found
+    match fetch(&client, wanted) {
+        Ok(found) => {
+            *consumer = Some(client);
+            found
+        }
+        // The next question gets a new client, whatever was wrong with this one.
+        Err(error) => {
+            let Wanted { lane, offset } = wanted;
+            tracing::debug!(source = %lane.source, offset, %error, "a parked event is not fetched yet");
+            Found::Unknown
+        }
+    }
 }
 
 fn fetch(consumer: &BucketConsumer, wanted: &Wanted) -> KafkaResult<Found> {
@@ -168,8 +194,10 @@ fn read(consumer: &BucketConsumer, wanted: &Wanted, deadline: Instant) -> KafkaR
         if left.is_zero() {
             return Ok(Found::Unknown);
         }
-        let Some(message) = consumer.poll(left).transpose()? else {
-            continue;
+        let message = match consumer.poll(left) {
+            Some(Ok(message)) => message,
+            Some(Err(error)) if ends_the_question(&error) => return Err(error),
+            Some(Err(_)) | None => continue,
         };
         let is_there = message.topic() == &*source.topic && message.partition() == source.partition;
         if !is_there || message.offset() < wanted.offset {
@@ -183,6 +211,19 @@ fn read(consumer: &BucketConsumer, wanted: &Wanted, deadline: Instant) -> KafkaR
             Found::Gone
         });
     }
+}
+
+/// Whether no event follows an error. Most only tell of connections, also of what was before this
+/// question, and librdkafka goes on by itself.
+fn ends_the_question(error: &KafkaError) -> bool {
+    let of_the_place = [
+        RDKafkaErrorCode::AutoOffsetReset,
+        RDKafkaErrorCode::OffsetOutOfRange,
+        RDKafkaErrorCode::LogTruncation,
+    ];
+    let code = error.rdkafka_error_code();
+    matches!(error, KafkaError::MessageConsumptionFatal(_))
+        || code.is_some_and(|code| of_the_place.contains(&code))
 }
 
 /// The question under way, and when the next may be asked.
@@ -251,6 +292,24 @@ impl Fetches {
 mod tests {
     use super::*;
     use crate::park::LaneSeat;
+
+    #[test]
+    fn what_a_client_tells_of_its_connections_does_not_end_a_question() {
+        for (code, ends) in [
+            (RDKafkaErrorCode::AllBrokersDown, false),
+            (RDKafkaErrorCode::BrokerTransportFailure, false),
+            (RDKafkaErrorCode::OperationTimedOut, false),
+            (RDKafkaErrorCode::OffsetOutOfRange, true),
+            (RDKafkaErrorCode::AutoOffsetReset, true),
+        ] {
+            let error = KafkaError::MessageConsumption(code);
+            assert_eq!(ends_the_question(&error), ends, "{code}");
+        }
+        let code = RDKafkaErrorCode::BrokerTransportFailure;
+        assert!(ends_the_question(&KafkaError::MessageConsumptionFatal(
+            code
+        )));
+    }
 
     #[test]
     fn an_event_is_gone_when_the_cluster_has_said_so_three_times_in_a_row() {
