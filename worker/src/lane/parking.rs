@@ -232,6 +232,9 @@ impl<P> Shard<P> {
             return;
         };
         let id = partition.id.clone();
+        let held = partition
+            .lane(key)
+            .map_or(0, |lane| partition.waiting(lane));
         let Some(lane) = partition.lane_mut(key) else {
             return;
         };
@@ -250,6 +253,9 @@ impl<P> Shard<P> {
             }
             (Some(Written::Tombstone), _) => {
                 failpoint::reached(Failpoint::CutoverAfterTombstone);
+                if held > 0 {
+                    tracing::debug!(lane = %id, held, "a lane held events for its cut-over");
+                }
                 let away = lane.away.take();
                 if let (Some(target), Some(count)) = (
                     self.targets.get(&lane.uid),
