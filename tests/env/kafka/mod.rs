@@ -7,6 +7,7 @@
 mod access;
 mod broker;
 mod events;
+mod link;
 mod offsets;
 mod provision;
 mod proxy;
@@ -17,6 +18,7 @@ mod topics;
 pub use access::{Access, ClientFiles, Mechanism, PASSWORD, USER};
 pub use broker::Broker;
 pub use events::{Event, Produced};
+pub use link::Link;
 pub use provision::VERSION;
 pub use proxy::Api;
 pub use reading::Read;
@@ -37,7 +39,7 @@ use tokio::sync::OnceCell;
 use self::{
     access::Listener,
     provision::Distribution,
-    proxy::{Losses, Proxy},
+    proxy::{Faults, Proxy},
     settings::{Cluster, Node},
 };
 use crate::{announce, certificates::Authority, directories, network};
@@ -62,7 +64,7 @@ pub struct Kafka {
     /// Holds the brokers' files, the data of broker n in [`data_directory`].
     directory: PathBuf,
     addresses: Vec<Address>,
-    losses: Losses,
+    faults: Faults,
     files: ClientFiles,
     admin: Arc<AdminClient<DefaultClientContext>>,
     producer: events::Producer,
@@ -78,7 +80,7 @@ struct Address {
 
 impl Address {
     /// Chooses ports of a host that no other broker has.
-    fn fresh(losses: &Losses) -> Result<Self> {
+    fn fresh(faults: &Faults) -> Result<Self> {
         let host = network::fresh_host();
         // Before the free ports are chosen, which nobody holds afterwards.
         let front = network::listen(host)?;
@@ -87,7 +89,7 @@ impl Address {
         Ok(Self {
             host,
             ports,
-            proxy: Proxy::start(front, SocketAddr::from((host, behind)), losses)?,
+            proxy: Proxy::start(front, SocketAddr::from((host, behind)), faults)?,
         })
     }
 
@@ -159,7 +161,7 @@ impl Kafka {
             brokers,
             directory: plan.directory,
             addresses: plan.addresses,
-            losses: plan.losses,
+            faults: plan.faults,
             files: plan.files,
         })
     }
@@ -167,12 +169,18 @@ impl Kafka {
     /// From now on those requests get lost for which `loses` says yes, of the client that comes by
     /// [`Access::Proxied`] with this `client.id`. Replaces what was said of it before.
     pub fn lose(&self, client: &str, loses: impl FnMut(Api) -> bool + Send + 'static) {
-        self.losses.set(client, loses);
+        self.faults.losses.set(client, loses);
     }
 
     /// From now on no request of this client gets lost.
     pub fn lose_nothing(&self, client: &str) {
-        self.losses.end(client);
+        self.faults.losses.end(client);
+    }
+
+    /// From now on the link of this client, and of its parts, that come by [`Access::Proxied`] is so;
+    /// `None` is well again.
+    pub fn link(&self, client: &str, link: Option<Link>) {
+        self.faults.links.set(client, link);
     }
 
     /// `host:port` of every broker for `access`, separated by commas.
@@ -214,7 +222,7 @@ fn bootstrap(addresses: &[Address], listener: Listener) -> String {
 struct Plan {
     directory: PathBuf,
     addresses: Vec<Address>,
-    losses: Losses,
+    faults: Faults,
     files: ClientFiles,
     /// One properties file a broker.
     settings: Vec<PathBuf>,
@@ -228,9 +236,9 @@ impl Plan {
             ca: authority.write(&directory)?,
             client: authority.client("client")?.write(&directory, "client")?,
         };
-        let losses = Losses::default();
+        let faults = Faults::default();
         let addresses: Vec<Address> = (0..count)
-            .map(|_| Address::fresh(&losses))
+            .map(|_| Address::fresh(&faults))
             .collect::<Result<_>>()?;
         let controllers = addresses.iter().map(|at| at.of(Listener::Controller));
         let voters: Vec<_> = (1..).zip(controllers.flatten()).collect();
@@ -245,7 +253,7 @@ impl Plan {
         Ok(Self {
             directory,
             addresses,
-            losses,
+            faults,
             files,
             settings,
         })

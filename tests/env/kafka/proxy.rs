@@ -3,21 +3,24 @@
 //! It passes everything on until a test says otherwise. Clients are told apart by their `client.id`,
 //! so tests that share a broker do not meet here. A request that is lost gets no answer and its
 //! connection stays open, as when a network drops packets; all others on the same connection pass.
+//! What a network does to whole links is said in [`super::link`].
 //! Only what clients ask is read, and only its header (Kafka's protocol guide, "Request Header").
 
 use std::{
     collections::HashMap,
     fmt,
     net::{SocketAddr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::{
-    io::{self, AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},
+    sync::Notify,
 };
 
+use super::link::Links;
 use crate::serving::Serving;
 
 /// Larger requests are none of a consumer's. At the limit the connection is closed.
@@ -25,6 +28,9 @@ const REQUEST_BYTES_MAX: usize = 64 << 20;
 
 /// The fixed part of a request's header: key, version, correlation id, length of the client's id.
 const HEADER_BYTES: usize = 2 + 2 + 4 + 2;
+
+/// Read of an answer at once.
+const ANSWER_BYTES: usize = 64 << 10;
 
 /// What a request asks for, as far as a test may want it lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +91,13 @@ impl fmt::Debug for Losses {
     }
 }
 
+/// All that can go wrong on the way.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Faults {
+    pub(super) losses: Losses,
+    pub(super) links: Links,
+}
+
 /// The way into one broker.
 #[derive(Debug)]
 pub(super) struct Proxy {
@@ -97,14 +110,14 @@ impl Proxy {
     pub(super) fn start(
         (listener, address): (TcpListener, SocketAddr),
         broker: SocketAddr,
-        losses: &Losses,
+        faults: &Faults,
     ) -> Result<Self> {
-        let losses = losses.clone();
+        let faults = faults.clone();
         let serving = Serving::start("kafka-proxy", listener, move |_, client| {
-            let losses = losses.clone();
+            let faults = faults.clone();
             async move {
                 // An error is the end of one side; the other one sees its connection close.
-                let _ended = connection(client, broker, &losses).await;
+                let _ended = connection(client, broker, &faults).await;
             }
         })?;
         Ok(Self {
@@ -119,22 +132,29 @@ impl Proxy {
 }
 
 /// Carries both directions until one of them ends.
-async fn connection(client: TcpStream, broker: SocketAddr, losses: &Losses) -> Result<()> {
+async fn connection(client: TcpStream, broker: SocketAddr, faults: &Faults) -> Result<()> {
     let broker = TcpStream::connect(broker).await?;
     client.set_nodelay(true)?;
     broker.set_nodelay(true)?;
-    let (from_client, mut to_client) = client.into_split();
-    let (mut from_broker, to_broker) = broker.into_split();
+    let (from_client, to_client) = client.into_split();
+    let (from_broker, to_broker) = broker.into_split();
+    // Who is there is known with the first request.
+    let (id, known) = (OnceLock::new(), Notify::new());
+    let cut = async {
+        known.notified().await;
+        faults.links.cut(id.get().map_or("", String::as_str)).await
+    };
     tokio::select! {
-        asked = requests(from_client, to_broker, losses) => asked,
-        answered = io::copy(&mut from_broker, &mut to_client) => Ok(answered.map(drop)?),
+        asked = requests((from_client, to_broker), faults, (&id, &known)) => asked,
+        answered = answers(from_broker, to_client, faults, &id) => answered,
+        cut = cut => cut,
     }
 }
 
 async fn requests(
-    mut client: OwnedReadHalf,
-    mut broker: OwnedWriteHalf,
-    losses: &Losses,
+    (mut client, mut broker): (OwnedReadHalf, OwnedWriteHalf),
+    faults: &Faults,
+    (first_id, known): (&OnceLock<String>, &Notify),
 ) -> Result<()> {
     let mut request = Vec::new();
     loop {
@@ -144,11 +164,33 @@ async fn requests(
         request.resize(bytes, 0);
         client.read_exact(&mut request).await?;
         let (api, id) = header(&request).context("no header of a request")?;
-        if !losses.take(id, api) {
+        if first_id.get().is_none() {
+            first_id.get_or_init(|| id.to_owned());
+            known.notify_one();
+        }
+        faults.links.request_passes(id).await?;
+        if !faults.losses.take(id, api) {
             broker.write_u32(length).await?;
             broker.write_all(&request).await?;
         }
     }
+}
+
+async fn answers(
+    mut broker: OwnedReadHalf,
+    mut client: OwnedWriteHalf,
+    faults: &Faults,
+    id: &OnceLock<String>,
+) -> Result<()> {
+    let mut answer = Vec::with_capacity(ANSWER_BYTES);
+    while broker.read_buf(&mut answer).await? > 0 {
+        if let Some(id) = id.get() {
+            faults.links.answer_passes(id).await?;
+        }
+        client.write_all(&answer).await?;
+        answer.clear();
+    }
+    Ok(())
 }
 
 /// What is asked, and by whom; a client without an id has an empty one.

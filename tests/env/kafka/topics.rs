@@ -14,7 +14,8 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{
-        AdminOptions, AlterConfig, NewPartitions, NewTopic, ResourceSpecifier, TopicReplication,
+        AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier,
+        TopicReplication,
     },
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{MetadataPartition, MetadataTopic},
@@ -110,6 +111,49 @@ impl Kafka {
             Some((_, code)) => Err(anyhow!("configure topic {topic}: {code}")),
             None => Ok(()),
         }
+    }
+
+    /// Sets one property of a topic besides those that it has of its own, lets `story` happen, and
+    /// takes it away again.
+    ///
+    /// # Errors
+    /// When Kafka refuses, and those of the story.
+    pub async fn with_property(
+        &self,
+        topic: &str,
+        (property, value): (&str, &str),
+        story: impl Future<Output = Result<()>>,
+    ) -> Result<()> {
+        let own = self.own_properties(topic).await?;
+        let own: Vec<(&str, &str)> = own.iter().map(|(name, set)| (&**name, &**set)).collect();
+        let others = own.iter().filter(|(name, _)| *name != property);
+        let changed: Vec<(&str, &str)> = others.copied().chain([(property, value)]).collect();
+        self.configure_with_patience(topic, &changed).await?;
+        let told = story.await;
+        self.configure_with_patience(topic, &own).await?;
+        told
+    }
+
+    /// The same as [`Kafka::configure_topic`] while brokers may be away.
+    async fn configure_with_patience(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
+        eventually(&format!("a change of topic {topic}"), CALL, async || {
+            // A call that went to a broker that is away is never answered.
+            tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?
+        })
+        .await
+    }
+
+    /// The properties that were set for this topic.
+    async fn own_properties(&self, topic: &str) -> Result<Vec<(String, String)>> {
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let answers = self.admin.describe_configs(&asked, &options()).await?;
+        let answer = answers.into_iter().next().context("no answer")?;
+        let found = answer.map_err(|code| anyhow!("describe topic {topic}: {code}"))?;
+        let own = found.entries.into_iter();
+        let own = own.filter(|entry| entry.source == ConfigSource::DynamicTopic);
+        Ok(own
+            .filter_map(|entry| Some((entry.name, entry.value?)))
+            .collect())
     }
 
     /// Deletes the events of one partition whose offset is lower than `before`.

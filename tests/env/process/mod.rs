@@ -20,7 +20,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::{directories, eventually};
 
@@ -217,6 +217,32 @@ impl Process {
         self.signal(Signal::CONT)
     }
 
+    /// Lets it have no more files and sockets than it has open now.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn freeze_files(&self) -> Result<()> {
+        let open = format!("/proc/{}/fd", self.pid);
+        let open = std::fs::read_dir(&open).with_context(|| format!("list {open}"))?;
+        self.limit_files(Some(open.count() as u64))
+    }
+
+    /// Lets it have as many files and sockets as this process.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn thaw_files(&self) -> Result<()> {
+        self.limit_files(rustix::process::getrlimit(Resource::Nofile).current)
+    }
+
+    fn limit_files(&self, current: Option<u64>) -> Result<()> {
+        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+        let limit = Rlimit { current, maximum };
+        self.while_its_own(|pid| prlimit(Some(pid), Resource::Nofile, limit))
+            .with_context(|| format!("limit the files of {}", self.name))?;
+        Ok(())
+    }
+
     /// How it ended, or `None` while it runs.
     ///
     /// # Errors
@@ -273,17 +299,23 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {
+        self.while_its_own(|pid| kill_process(pid, signal))
+            .with_context(|| format!("send {signal:?} to {}", self.name))
+    }
+
+    /// Does something to the process by its id.
+    fn while_its_own<T>(&self, act: impl FnOnce(Pid) -> rustix::io::Result<T>) -> Result<T> {
         // The lock keeps others from reaping it, so the id is its own until we are done.
         let mut child = self.child();
         let status = child
             .try_wait()
             .with_context(|| format!("look after {}", self.name))?;
         if let Some(status) = status {
-            bail!("send {signal:?} to {}: it has ended ({status})", self.name);
+            bail!("it has ended ({status})");
         }
         let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
         let pid = pid.with_context(|| format!("{} is no process id", self.pid))?;
-        kill_process(pid, signal).with_context(|| format!("send {signal:?} to {}", self.name))
+        Ok(act(pid)?)
     }
 
     fn child(&self) -> MutexGuard<'_, Child> {
