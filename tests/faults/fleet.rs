@@ -24,8 +24,8 @@ use tokio::sync::Mutex as Slot;
 
 use crate::{
     judge::{Invariant, Seen, WorkerChange, WorkerNumber},
-    manifest::Manifests,
-    plan::WORKERS,
+    manifest::{Manifests, Variable},
+    plan::{LINKED, WORKERS},
     sometimes::Evidence,
     witness::Witness,
 };
@@ -33,8 +33,12 @@ use crate::{
 /// The shortest session that brokers allow, so that a dead worker is soon missed.
 const SESSION: &str = "session.timeout.ms=6000";
 
-/// What the workers log: lanes tell of take-overs and refused writes in this level only.
-const LOGS: &str = "info,parcelhook_worker::lane=debug";
+/// What the workers log: lanes tell of take-overs and refused writes in this level only, and readers of
+/// what they cannot read yet.
+const LOGS: &str = "info,parcelhook_worker::lane=debug,parcelhook_worker::park=debug";
+
+/// Less than the largest events, so that one of a target that hangs leaves no room for others.
+const BYTE_BUDGET: &str = "1Mi";
 
 /// How long an orderly end may take: the grace of 6 s, and a loaded machine.
 const END: Duration = Duration::from_secs(60);
@@ -52,8 +56,8 @@ pub(crate) struct Member {
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct Fleet {
-    /// The start of every process's command line.
-    bootstrap: String,
+    /// The brokers, and the way to them by links that can fail.
+    bootstrap: Bootstrap,
     worker_group: String,
     witness: Arc<Witness>,
     slots: Vec<Slot<Option<Member>>>,
@@ -61,6 +65,13 @@ pub(crate) struct Fleet {
     started: AtomicU32,
     peak_bytes: AtomicU64,
     evidence: Mutex<Evidence>,
+}
+
+/// How workers reach the brokers.
+#[derive(Debug)]
+pub(crate) struct Bootstrap {
+    pub(crate) direct: String,
+    pub(crate) linked: String,
 }
 
 /// Manifests, and who reads them now.
@@ -74,7 +85,7 @@ struct Homes {
 impl Fleet {
     /// A fleet of empty slots.
     pub(crate) fn new(
-        bootstrap: String,
+        bootstrap: Bootstrap,
         worker_group: String,
         manifests: Manifests,
         witness: Arc<Witness>,
@@ -106,8 +117,20 @@ impl Fleet {
         &self.slots
     }
 
-    /// Starts one more process, armed with failpoints or not, and waits until it listens.
-    pub(crate) async fn start(&self, failpoints: &str) -> Result<Member> {
+    /// Starts a process for a slot, armed with failpoints or not, and waits until it listens.
+    pub(crate) async fn start(&self, slot: u8, failpoints: &str) -> Result<Member> {
+        match slot {
+            LINKED => self.start_at(&self.bootstrap.linked, failpoints).await,
+            _ => self.start_at(&self.bootstrap.direct, failpoints).await,
+        }
+    }
+
+    /// Starts a process that is in no slot.
+    pub(crate) async fn start_guest(&self) -> Result<Member> {
+        self.start_at(&self.bootstrap.direct, "").await
+    }
+
+    async fn start_at(&self, bootstrap: &str, failpoints: &str) -> Result<Member> {
         let number = self.started.fetch_add(1, Ordering::Relaxed);
         let targets = {
             let mut homes = self.homes();
@@ -118,8 +141,13 @@ impl Fleet {
         let change = WorkerChange::Started;
         self.told(number, change);
         let this = std::env::current_exe().context("find this executable")?;
-        let worker = Settings::new(this, &self.bootstrap, &self.worker_group, &targets)
+        let worker = Settings::new(this, bootstrap, &self.worker_group, &targets)
             .flag("--kafka-properties", SESSION)
+            .flag(
+                "--kafka-properties",
+                format!("client.id={}", client(number)),
+            )
+            .flag("--byte-budget", BYTE_BUDGET)
             .flag("--log-level", LOGS)
             .env("PARCELHOOK_FAILPOINTS", failpoints)
             .listen()
@@ -171,7 +199,7 @@ impl Fleet {
 
     /// Fills empty slots, and replaces processes that have ended by themselves.
     pub(crate) async fn muster(&self) -> Result<()> {
-        for slot in &self.slots {
+        for (number, slot) in (0..).zip(&self.slots) {
             let mut slot = slot.lock().await;
             if let Some(member) = slot.take() {
                 let Some(status) = member.worker.process().exit_status()? else {
@@ -180,16 +208,16 @@ impl Fleet {
                 };
                 self.ended_by_itself(&member, status)?;
             }
-            *slot = Some(self.start("").await?);
+            *slot = Some(self.start(number, "").await?);
         }
         Ok(())
     }
 
     /// Changes a target's manifest for all processes, one after the other as a volume would.
-    pub(crate) fn reconfigure(&self, target: u8, max_events: u16) -> Result<()> {
+    pub(crate) fn reconfigure(&self, target: u8, change: impl FnOnce(&mut Variable)) -> Result<()> {
         self.witness.see(&Seen::Configured { target });
         let mut homes = self.homes();
-        homes.manifests.reconfigure(target, max_events);
+        homes.manifests.change(target, change);
         for (number, directory) in &homes.of {
             homes.manifests.write(directory, *number, target)?;
         }
@@ -245,4 +273,9 @@ impl Fleet {
     fn homes(&self) -> MutexGuard<'_, Homes> {
         self.homes.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// By what name brokers, and links to them, know a process.
+pub(crate) fn client(worker: WorkerNumber) -> String {
+    format!("worker-{worker}")
 }

@@ -12,62 +12,35 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use parcelhook_env::kafka::Kafka;
+use parcelhook_env::{eventually, kafka::Kafka};
 use tokio::{
+    sync::Mutex,
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
 use crate::{
     judge::Seen,
-    source::{Place, Source},
+    source::{PARTITIONS, PARTITIONS_MOST, Place, Source},
     witness::Witness,
 };
+
+/// How long a partition more may take, also while brokers are away.
+const GROWS: Duration = Duration::from_secs(180);
 
 /// Writes until it is told to stop.
 #[derive(Debug)]
 pub(crate) struct Load {
-    writers: JoinSet<Result<()>>,
+    kafka: Arc<Kafka>,
+    topics: Vec<String>,
+    source: Source,
+    /// The pause between two events of a partition.
+    every: Duration,
+    witness: Arc<Witness>,
+    writers: Mutex<JoinSet<Result<()>>>,
+    /// How many partitions of each topic are written.
+    partitions: Mutex<Vec<u8>>,
     stop: Arc<AtomicBool>,
-}
-
-impl Load {
-    /// Begins to write `rate` events a second to each partition of `topics`.
-    pub(crate) fn start(
-        kafka: &Arc<Kafka>,
-        topics: &[String],
-        source: Source,
-        rate: u32,
-        witness: &Arc<Witness>,
-    ) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let mut writers = JoinSet::new();
-        for place in Place::all() {
-            let topic = topics.get(usize::from(place.topic));
-            let writer = Writer {
-                kafka: Arc::clone(kafka),
-                topic: topic.context("a topic for every number")?.clone(),
-                place,
-                source,
-                witness: Arc::clone(witness),
-                stop: Arc::clone(&stop),
-            };
-            writers.spawn(writer.write(Duration::from_secs(1) / rate.max(1)));
-        }
-        Ok(Self { writers, stop })
-    }
-
-    /// Stops, and waits until what was begun is written.
-    ///
-    /// # Errors
-    /// When Kafka did not take an event, or did not put it where it belongs.
-    pub(crate) async fn stop(mut self) -> Result<()> {
-        self.stop.store(true, Ordering::Relaxed);
-        while let Some(ended) = self.writers.join_next().await {
-            ended.context("a writer of the load")??;
-        }
-        Ok(())
-    }
 }
 
 struct Writer {
@@ -77,6 +50,90 @@ struct Writer {
     source: Source,
     witness: Arc<Witness>,
     stop: Arc<AtomicBool>,
+}
+
+impl Load {
+    /// Begins to write `rate` events a second to each partition of `topics`.
+    pub(crate) async fn start(
+        kafka: &Arc<Kafka>,
+        topics: &[String],
+        source: Source,
+        rate: u32,
+        witness: &Arc<Witness>,
+    ) -> Result<Self> {
+        let load = Self {
+            kafka: Arc::clone(kafka),
+            topics: topics.to_vec(),
+            source,
+            every: Duration::from_secs(1) / rate.max(1),
+            witness: Arc::clone(witness),
+            writers: Mutex::default(),
+            partitions: Mutex::new(vec![PARTITIONS; topics.len()]),
+            stop: Arc::default(),
+        };
+        for place in Place::first() {
+            load.write(place).await?;
+        }
+        Ok(load)
+    }
+
+    /// Adds a partition to a topic and begins to write it. Says no when it has enough.
+    pub(crate) async fn add_partition(&self, topic: u8) -> Result<bool> {
+        let mut partitions = self.partitions.lock().await;
+        let count = partitions.get_mut(usize::from(topic)).context("a topic")?;
+        if *count == PARTITIONS_MOST {
+            return Ok(false);
+        }
+        let partition = *count;
+        let (name, total) = (self.topic(topic)?, usize::from(partition) + 1);
+        eventually(
+            &format!("a partition more of {name}"),
+            GROWS,
+            async || match self.kafka.partitions(name).await?.len() == total {
+                true => Ok(()),
+                false => self.kafka.add_partitions(name, total).await,
+            },
+        )
+        .await?;
+        *count += 1;
+        drop(partitions);
+        self.write(Place { topic, partition }).await?;
+        Ok(true)
+    }
+
+    /// Stops, and waits until what was begun is written.
+    ///
+    /// # Errors
+    /// When Kafka did not take an event, or did not put it where it belongs.
+    pub(crate) async fn stop(&self) -> Result<()> {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut writers = self.writers.lock().await;
+        while let Some(ended) = writers.join_next().await {
+            ended.context("a writer of the load")??;
+        }
+        Ok(())
+    }
+
+    async fn write(&self, place: Place) -> Result<()> {
+        let writer = Writer {
+            kafka: Arc::clone(&self.kafka),
+            topic: self.topic(place.topic)?.to_owned(),
+            place,
+            source: self.source,
+            witness: Arc::clone(&self.witness),
+            stop: Arc::clone(&self.stop),
+        };
+        let writing = writer.write(self.every);
+        self.writers.lock().await.spawn(writing);
+        Ok(())
+    }
+
+    fn topic(&self, number: u8) -> Result<&str> {
+        let topic = self.topics.get(usize::from(number));
+        topic
+            .map(String::as_str)
+            .context("a topic for every number")
+    }
 }
 
 impl Writer {
@@ -103,11 +160,12 @@ impl Writer {
     }
 }
 
+/// Milliseconds since the Unix epoch.
 #[expect(
     clippy::disallowed_methods,
-    reason = "the one place where events get the time of their writing"
+    reason = "the one place where the time of day is read"
 )]
-fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
 }

@@ -3,9 +3,10 @@
 //!
 //!     cargo run --release -p parcelhook-tests --bin faults -- --faults 2000 --seed 1 --report report.json
 //!
-//! The seed decides what is written and which faults come when; `--minutes` ends a run by time. The
-//! run ends with 0 when every promise was kept, with 1 when one was broken and with 2 when the
-//! environment failed. What was written then stays where the last lines say: the journal of all that
+//! The seed decides what is written and which faults come when; `--minutes` ends a run by time. More
+//! than 200 faults are done in rounds, each in a process of its own; `--resume` goes on with a run by its
+//! report. The run ends with 0 when every promise was kept, with 1 when one was broken, with 2 when the
+//! environment failed and with 3 when a long run never took a path that it must have taken. What was written then stays where the last lines say: the journal of all that
 //! was seen, the plan, the logs of all processes.
 //!
 //! | module | owns |
@@ -17,19 +18,23 @@
 //! | `receiver`, `load`, `watch`, `tail` | those who see |
 //! | `fleet`, `inject` | what is done to workers, brokers and receivers |
 //! | `run`, `report`, `sometimes` | one run, and what it came to |
+//! | `rounds`, `sum` | a long run in rounds |
 
 mod fleet;
 mod inject;
 mod judge;
+mod letter;
 mod load;
 mod manifest;
 mod plan;
 mod receiver;
 mod report;
 mod roster;
+mod rounds;
 mod run;
 mod sometimes;
 mod source;
+mod sum;
 mod tail;
 mod watch;
 mod witness;
@@ -62,6 +67,12 @@ struct Cli {
     /// Events a second and partition.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..1_000))]
     rate: u32,
+    /// Begins with several faults at a time, without each sort by itself first.
+    #[arg(long)]
+    together: bool,
+    /// Goes on with the run whose report is that of --report.
+    #[arg(long, requires = "report")]
+    resume: bool,
     /// Runs nothing, and judges a run of this seed again by its journal.
     #[arg(long)]
     journal: Option<PathBuf>,
@@ -79,13 +90,13 @@ fn main() -> ExitCode {
         return parcelhook_worker::command::main();
     }
     let cli = Cli::parse();
-    let kept = match &cli.journal {
+    let ended = match &cli.journal {
         Some(journal) => again(cli.seed, journal),
+        None if cli.faults > rounds::ROUND => long(&cli),
         None => programme(&cli),
     };
-    match kept {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::from(1),
+    match ended {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("faults: the environment failed: {error:#}");
             ExitCode::from(2)
@@ -93,14 +104,15 @@ fn main() -> ExitCode {
     }
 }
 
-/// Returns whether every promise was kept.
-fn programme(cli: &Cli) -> Result<bool> {
+/// One run.
+fn programme(cli: &Cli) -> Result<ExitCode> {
     let runtime = tokio::runtime::Runtime::new().context("make a runtime")?;
     let settings = run::Settings {
         seed: cli.seed,
         faults: cli.faults,
-        lasts: cli.minutes.map(|minutes| Duration::from_secs(60 * minutes)),
+        lasts: lasts(cli),
         rate: cli.rate,
+        alone: !cli.together,
     };
     let (report, directory) = runtime.block_on(run::run(settings))?;
     write!(std::io::stdout(), "{}", report.table()).context("print the report")?;
@@ -116,11 +128,41 @@ fn programme(cli: &Cli) -> Result<bool> {
             kept.display()
         );
     }
-    Ok(report.kept())
+    Ok(code(&report))
 }
 
-/// Prints what the judge finds in a journal. Returns whether every promise was kept.
-fn again(seed: u64, journal: &Path) -> Result<bool> {
+/// A run in rounds.
+fn long(cli: &Cli) -> Result<ExitCode> {
+    let rounds = rounds::Rounds {
+        seed: cli.seed,
+        faults: cli.faults,
+        lasts: lasts(cli),
+        rate: cli.rate,
+        alone: !cli.together,
+        report: cli.report.clone(),
+        goes_on: cli.resume,
+    };
+    let runtime = tokio::runtime::Runtime::new().context("make a runtime")?;
+    let report = runtime.block_on(rounds.run())?;
+    write!(std::io::stdout(), "{}", report.table()).context("print the report")?;
+    Ok(code(&report))
+}
+
+fn lasts(cli: &Cli) -> Option<Duration> {
+    cli.minutes.map(|minutes| Duration::from_secs(60 * minutes))
+}
+
+/// How a run ends that came to this.
+fn code(report: &report::Report) -> ExitCode {
+    match (report.kept(), report.never().next()) {
+        (false, _) => ExitCode::from(1),
+        (true, Some(_)) => ExitCode::from(3),
+        (true, None) => ExitCode::SUCCESS,
+    }
+}
+
+/// Prints what the judge finds in a journal.
+fn again(seed: u64, journal: &Path) -> Result<ExitCode> {
     let judge = witness::judge_again(source::Source::new(seed), journal)?;
     let violations = judge.verdict().violations();
     let mut out = std::io::stdout();
@@ -134,7 +176,7 @@ fn again(seed: u64, journal: &Path) -> Result<bool> {
         judge.counts(),
         judge.causes()
     )?;
-    Ok(violations.is_empty())
+    Ok(ExitCode::from(u8::from(!violations.is_empty())))
 }
 
 /// Puts the directory of this run where later runs do not sweep it away.

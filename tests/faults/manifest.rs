@@ -5,6 +5,7 @@
 
 use std::{
     fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -22,13 +23,25 @@ use crate::{
 /// How long the worker waits for an answer.
 const TIMEOUT: &str = "3s";
 
+/// The shortest time for which events can be kept.
+const SHORTEST_AGE: &str = "1m";
+
 /// What all manifests of a run have in common, and what may change.
 #[derive(Debug)]
 pub(crate) struct Manifests {
     worker_group: String,
     topics: Vec<String>,
     urls: Vec<String>,
-    max_events: Vec<u16>,
+    variable: Vec<Variable>,
+}
+
+/// What may change of a target.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Variable {
+    pub(crate) max_events: u16,
+    pub(crate) suspended: bool,
+    /// There is no manifest.
+    pub(crate) missing: bool,
 }
 
 impl Manifests {
@@ -43,39 +56,62 @@ impl Manifests {
             worker_group: worker_group.to_owned(),
             topics: topics.to_vec(),
             urls: urls.collect::<Result<_>>()?,
-            max_events: TARGETS.iter().map(|target| target.max_events).collect(),
+            variable: TARGETS.iter().map(Variable::of).collect(),
         })
     }
 
-    /// A directory with all manifests for one process.
+    /// A directory with all manifests for one process, also those that are missing elsewhere now: a
+    /// process that never knew of a target cannot keep its events, unless an owner before it said so.
     pub(crate) fn directory(&self, worker: WorkerNumber) -> Result<PathBuf> {
         let directory = directories::fresh("targets")?;
         for (target, _) in roster::all() {
-            self.write(&directory, worker, target)?;
+            self.put(&directory, worker, target)?;
         }
         Ok(directory)
     }
 
     /// Changes a target, in this memory alone.
-    pub(crate) fn reconfigure(&mut self, target: u8, max_events: u16) {
-        if let Some(own) = self.max_events.get_mut(usize::from(target)) {
-            *own = max_events;
+    pub(crate) fn change(&mut self, target: u8, change: impl FnOnce(&mut Variable)) {
+        if let Some(own) = self.variable.get_mut(usize::from(target)) {
+            change(own);
         }
     }
 
-    /// Writes a target's manifest.
+    /// Writes a target's manifest, or takes it away.
     pub(crate) fn write(&self, directory: &Path, worker: WorkerNumber, target: u8) -> Result<()> {
-        let name = TARGETS[usize::from(target)].name;
+        if !self.variable[usize::from(target)].missing {
+            return self.put(directory, worker, target);
+        }
+        let place = place(directory, target);
+        match fs::remove_file(&place) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", place.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn put(&self, directory: &Path, worker: WorkerNumber, target: u8) -> Result<()> {
         let text = self.manifest(worker, usize::from(target)).to_string();
+        let place = place(directory, target);
         // Names that begin with a dot are not read.
-        let written = directory.join(format!(".{name}.json"));
-        let place = directory.join(format!("{name}.json"));
+        let written = directory.join(format!(".{}.json", TARGETS[usize::from(target)].name));
         fs::write(&written, text).with_context(|| format!("write {}", written.display()))?;
         fs::rename(&written, &place).with_context(|| format!("write {}", place.display()))
     }
 
     fn manifest(&self, worker: WorkerNumber, target: usize) -> Value {
-        let roster::Target { name, taste, .. } = TARGETS[target];
+        let roster::Target {
+            name,
+            taste,
+            expires,
+            ..
+        } = TARGETS[target];
+        let Variable {
+            max_events,
+            suspended,
+            ..
+        } = self.variable[target];
         let sources = self.topics.iter().map(|topic| match taste {
             Taste::Everything => json!({"topic": topic}),
             Taste::KindA => {
@@ -84,6 +120,13 @@ impl Manifests {
             }
         });
         let header = json!({"name": WORKER_HEADER, "value": worker.to_string()});
+        let mut retry = json!({
+            "initialBackoff": format!("{INITIAL_BACKOFF_MS}ms"),
+            "maxBackoff": format!("{}s", MAX_BACKOFF_MS / 1_000),
+        });
+        if expires {
+            retry["maxAge"] = json!(SHORTEST_AGE);
+        }
         json!({
             "apiVersion": "parcelhook.dev/v1alpha1",
             "kind": "DeliveryTarget",
@@ -95,12 +138,24 @@ impl Manifests {
                 "endpoint": {"url": self.urls[target], "headers": [header]},
                 "format": "Json",
                 "delivery": {"timeout": TIMEOUT},
-                "transaction": {"maxEvents": self.max_events[target]},
-                "retry": {
-                    "initialBackoff": format!("{INITIAL_BACKOFF_MS}ms"),
-                    "maxBackoff": format!("{}s", MAX_BACKOFF_MS / 1_000),
-                },
+                "transaction": {"maxEvents": max_events},
+                "suspend": suspended,
+                "retry": retry,
             },
         })
     }
+}
+
+impl Variable {
+    fn of(target: &roster::Target) -> Self {
+        Self {
+            max_events: target.max_events,
+            suspended: false,
+            missing: false,
+        }
+    }
+}
+
+fn place(directory: &Path, target: u8) -> PathBuf {
+    directory.join(format!("{}.json", TARGETS[usize::from(target)].name))
 }

@@ -3,20 +3,28 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::judge::{Cause, Counts, Invariant, Tally, Violation};
+use crate::{
+    judge::{Cause, Counts, Invariant, P99, Tally, Violation},
+    sometimes::Taken,
+};
 
 /// Violations that the table spells out; the file has more.
 const SHOWN: usize = 20;
 
 const MIB: u64 = 1 << 20;
 
+/// Faults from which on a run is long: then it must have taken every path that is required.
+const LONG: u64 = 1_000;
+
 /// See the module.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Report {
     pub(crate) seed: u64,
+    /// Rounds that were judged.
+    pub(crate) rounds: u64,
     pub(crate) seconds: u64,
     pub(crate) steps: u64,
     /// Faults injected.
@@ -35,7 +43,9 @@ pub(crate) struct Report {
     pub(crate) invariants: Vec<Row>,
     pub(crate) violations: Vec<Violation>,
     /// Paths, and how often each was taken.
-    pub(crate) sometimes: Vec<(&'static str, u64)>,
+    pub(crate) sometimes: Vec<Taken>,
+    /// How long the steady target's requests waited. Of several rounds, the longest.
+    pub(crate) p99: P99,
     /// Looks at the group's commits.
     pub(crate) looks: u64,
     /// The longest that all targets took to drain, milliseconds.
@@ -47,9 +57,9 @@ pub(crate) struct Report {
 }
 
 /// One invariant.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Row {
-    pub(crate) invariant: &'static str,
+    pub(crate) invariant: String,
     #[serde(flatten)]
     pub(crate) tally: Tally,
 }
@@ -58,7 +68,7 @@ impl Row {
     /// One for each invariant.
     pub(crate) fn all(tally: impl Fn(Invariant) -> Tally) -> Vec<Self> {
         let rows = Invariant::ALL.into_iter().map(|invariant| Self {
-            invariant: invariant.name(),
+            invariant: invariant.name().to_owned(),
             tally: tally(invariant),
         });
         rows.collect()
@@ -69,6 +79,14 @@ impl Report {
     /// Whether every promise was kept.
     pub(crate) fn kept(&self) -> bool {
         self.invariants.iter().all(|row| row.tally.violated == 0)
+    }
+
+    /// The paths that a run of this length must have taken and has not.
+    pub(crate) fn never(&self) -> impl Iterator<Item = &str> {
+        let is_long = self.faults >= LONG;
+        let never = self.sometimes.iter();
+        let never = never.filter(move |taken| is_long && taken.required && taken.times == 0);
+        never.map(|taken| taken.path.as_str())
     }
 
     /// Writes all of it.
@@ -95,8 +113,8 @@ impl Report {
         } = self.counts;
         writeln!(
             text,
-            "\nseed {}, {} s, {} steps",
-            self.seed, self.seconds, self.steps
+            "\nseed {}, {} round(s), {} s, {} steps",
+            self.seed, self.rounds, self.seconds, self.steps
         )?;
         writeln!(text, "\nfaults injected: {}", self.faults)?;
         for (kind, count) in &self.faults_by_kind {
@@ -110,6 +128,7 @@ impl Report {
         writeln!(text, "\nevents written: {}", self.events)?;
         writeln!(text, "  {requests:>9}  requests")?;
         writeln!(text, "  {deliveries:>9}  deliveries")?;
+        writeln!(text, "  {:>9}  dead letters", self.counts.letters)?;
         writeln!(text, "  {:>9}  lost", self.counts.lost)?;
         writeln!(text, "  {:>9}  out of order", self.out_of_order)?;
         writeln!(text, "  {repeated:>9}  repeated, in {replays} requests")?;
@@ -128,10 +147,7 @@ impl Report {
                 tally.checked, tally.violated
             )?;
         }
-        writeln!(text, "\nsometimes:")?;
-        for (path, times) in &self.sometimes {
-            writeln!(text, "  {times:>9}  {path}")?;
-        }
+        self.fill_paths(text)?;
         writeln!(text, "\n  {:>9}  looks at the commits", self.looks)?;
         writeln!(
             text,
@@ -144,6 +160,43 @@ impl Report {
             "  {:>9}  MiB, the most memory of one",
             self.peak_bytes / MIB
         )?;
+        self.fill_violations(text)
+    }
+
+    fn fill_paths(&self, text: &mut String) -> std::fmt::Result {
+        for (title, wanted) in [("must happen sometimes", true), ("also happened", false)] {
+            writeln!(text, "\n{title}:")?;
+            let taken = self.sometimes.iter();
+            for Taken { path, times, .. } in taken.filter(|taken| taken.required == wanted) {
+                writeln!(text, "  {times:>9}  {path}")?;
+            }
+        }
+        for path in self.never() {
+            writeln!(text, "NEVER: {path}")?;
+        }
+        let P99 {
+            quiet_ms,
+            quiet_requests,
+            others_hang_ms,
+            others_hang_requests,
+            all_ms,
+        } = self.p99;
+        writeln!(
+            text,
+            "\np99 of the oldest event of a request, steady target:"
+        )?;
+        writeln!(
+            text,
+            "  {quiet_ms:>9}  ms while workers and brokers were well ({quiet_requests} requests)"
+        )?;
+        writeln!(
+            text,
+            "  {others_hang_ms:>9}  ms while all others hung ({others_hang_requests} requests)"
+        )?;
+        writeln!(text, "  {all_ms:>9}  ms in all")
+    }
+
+    fn fill_violations(&self, text: &mut String) -> std::fmt::Result {
         for violation in self.violations.iter().take(SHOWN) {
             let Violation {
                 invariant,

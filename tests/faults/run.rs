@@ -19,8 +19,10 @@ use parcelhook_env::{
     kafka::{Access, Kafka},
 };
 
+use serde_json::Value;
+
 use crate::{
-    fleet::Fleet,
+    fleet::{Bootstrap, Fleet},
     inject::{Done, Injector},
     judge::{Invariant, Judge, Lane},
     load::Load,
@@ -28,8 +30,9 @@ use crate::{
     plan::{Plan, Step, Then},
     receiver::Receivers,
     report::{Report, Row},
-    roster::{self, STEADY},
-    source::{PARTITIONS, Place, Source, TOPICS},
+    roster::{self, STEADY, STUBBORN, TARGETS},
+    source::{LARGEST_EVENT_BYTES, PARTITIONS, Place, Source, TOPICS},
+    tail::RETRY,
     watch::Watch,
     witness::Witness,
 };
@@ -41,6 +44,12 @@ const SETTLES: Duration = Duration::from_secs(90);
 /// How long all targets may take: the same, the longest backoff, and what has gathered.
 const DRAINS: Duration = Duration::from_secs(120);
 
+const MIB: u64 = 1 << 20;
+
+/// The most memory that a worker may have: it begins with 50 MiB unoptimized, may have 16 MiB of events
+/// in flight and 12 MiB fetched, the same again in buffers that grow, and a request a lane.
+const MEMORY_MIB: u64 = 192;
+
 /// When a run ends, and of what it is made.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
@@ -51,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) lasts: Option<Duration>,
     /// Events a second and partition.
     pub(crate) rate: u32,
+    /// Whether every sort of fault comes by itself first.
+    pub(crate) alone: bool,
 }
 
 /// A run in progress.
@@ -78,19 +89,19 @@ struct Tally {
 /// When the environment fails. Broken promises are no error; they are in the report.
 pub(crate) async fn run(settings: Settings) -> Result<(Report, PathBuf)> {
     let directory = directories::fresh("faults")?;
-    let (mut run, load, watch) = Box::pin(Run::start(settings, &directory)).await?;
+    let (mut run, watch) = Box::pin(Run::start(settings, &directory)).await?;
     let flows = Box::pin(run.storm()).await?;
     if !flows {
         run.say("something stands still: the run ends here")?;
     }
-    load.stop().await?;
+    run.injector.load.stop().await?;
     Box::pin(run.heal()).await?;
     let looks = watch.stop().await?;
     Ok((run.report(looks), directory))
 }
 
 impl Run {
-    async fn start(settings: Settings, directory: &Path) -> Result<(Self, Load, Watch)> {
+    async fn start(settings: Settings, directory: &Path) -> Result<(Self, Watch)> {
         let kafka = Arc::new(Kafka::cluster(3).await?);
         let mut topics = Vec::new();
         for _ in 0..TOPICS {
@@ -103,12 +114,16 @@ impl Run {
         let worker_group = format!("faults-{}", settings.seed);
         let group = format!("parcelhook.default.{worker_group}");
         let manifests = Manifests::new(&worker_group, &topics, &receivers)?;
-        let bootstrap = kafka.bootstrap(Access::Plaintext);
+        let bootstrap = Bootstrap {
+            direct: kafka.bootstrap(Access::Plaintext),
+            linked: kafka.bootstrap(Access::Proxied),
+        };
         let fleet = Fleet::new(bootstrap, worker_group, manifests, Arc::clone(&witness));
         let fleet = Arc::new(fleet);
         fleet.muster().await?;
-        let load = Load::start(&kafka, &topics, source, settings.rate, &witness)?;
-        let watch = Watch::start(&kafka, &group, &topics, &fleet, &witness)?;
+        take_larger_events(&kafka, &topics).await?;
+        let load = Load::start(&kafka, &topics, source, settings.rate, &witness).await?;
+        let watch = Watch::start(&kafka, (&group, source), &topics, &fleet, &witness)?;
         let plan = directory.join("plan.txt");
         let run = Self {
             plan: File::create(&plan).with_context(|| format!("make {}", plan.display()))?,
@@ -117,22 +132,23 @@ impl Run {
                 kafka,
                 fleet,
                 receivers,
+                load,
                 witness,
                 group,
                 topics,
             },
             tally: Tally::default(),
         };
-        Ok((run, load, watch))
+        Ok((run, watch))
     }
 
     /// Step after step. Returns whether nothing stands still.
     async fn storm(&mut self) -> Result<bool> {
         self.events_flow().await?;
-        if !self.drain().await? {
+        if !self.drain(false).await? {
             return Ok(false);
         }
-        for step in Plan::new(self.settings.seed) {
+        for step in Plan::new(self.settings.seed, self.settings.alone) {
             let elapsed = self.injector.witness.elapsed();
             let in_time = self.settings.lasts.is_none_or(|lasts| elapsed < lasts);
             if self.tally.faults >= self.settings.faults || !in_time {
@@ -145,7 +161,7 @@ impl Run {
             let goes_on = match step.then {
                 Then::GoOn => true,
                 Then::Settle => self.settle().await?,
-                Then::Drain => self.drain().await?,
+                Then::Drain => self.drain(false).await?,
             };
             if !goes_on {
                 return Ok(false);
@@ -157,7 +173,7 @@ impl Run {
     /// Waits until every partition has an event, so that there is something to wait for.
     async fn events_flow(&self) -> Result<()> {
         let witness = &self.injector.witness;
-        let places = Place::all().count();
+        let places = Place::first().count();
         eventually("an event in every partition", SETTLES, async || {
             let written = witness.ask(|judge| judge.ends().len());
             ensure!(written == places, "in {written} of {places}");
@@ -172,19 +188,22 @@ impl Run {
         self.caught_up(&[STEADY], SETTLES).await
     }
 
-    /// Calms all receivers, and waits until every target has everything that is in Kafka now, and
-    /// all workers say so.
-    async fn drain(&mut self) -> Result<bool> {
+    /// Calms the receivers, and waits until every target has everything that is in Kafka now, and all
+    /// workers say so; the stubborn target only when the run is over.
+    async fn drain(&mut self, over: bool) -> Result<bool> {
         self.injector.fleet.muster().await?;
-        self.injector.receivers.calm();
+        self.injector.receivers.calm(over);
         let began = clock::now();
-        let targets: Vec<u8> = roster::all().map(|(target, _)| target).collect();
+        let targets = roster::all().map(|(target, _)| target);
+        let targets: Vec<u8> = targets
+            .filter(|target| over || *target != STUBBORN)
+            .collect();
         let drained = self.caught_up(&targets, DRAINS).await?;
         let took = clock::now().saturating_duration_since(began).as_millis();
         let slowest = &mut self.tally.slowest_drain_ms;
         *slowest = u64::try_from(took)?.max(*slowest);
         if drained {
-            self.all_up().await?;
+            self.all_up(&targets).await?;
         }
         self.injector.receivers.as_usual();
         Ok(drained)
@@ -211,8 +230,12 @@ impl Run {
         Ok(!stands)
     }
 
-    /// Waits until every worker calls every target UP.
-    async fn all_up(&self) -> Result<()> {
+    /// Waits until every worker calls these targets UP.
+    async fn all_up(&self, targets: &[u8]) -> Result<()> {
+        let names = targets
+            .iter()
+            .map(|target| TARGETS[usize::from(*target)].name);
+        let names: Vec<&str> = names.collect();
         let found = eventually("every target UP at every worker", SETTLES, async || {
             for slot in self.injector.fleet.slots() {
                 let slot = slot.lock().await;
@@ -221,7 +244,8 @@ impl Run {
                 };
                 let page = member.worker.targets().await?;
                 let targets = page["targets"].as_array().context("no targets")?;
-                for target in targets {
+                let of_ours = |target: &&Value| names.iter().any(|name| target["name"] == *name);
+                for target in targets.iter().filter(of_ours) {
                     let (name, state) = (&target["name"], &target["state"]);
                     ensure!(state == "UP", "worker {}: {name} is {state}", member.number);
                 }
@@ -236,9 +260,10 @@ impl Run {
 
     /// Heals and drains everything, and ends the workers.
     async fn heal(&mut self) -> Result<()> {
-        if self.drain().await? {
+        if self.drain(true).await? {
             self.all_committed().await;
         }
+        self.within_memory();
         let fleet = &self.injector.fleet;
         for slot in fleet.slots() {
             if let Some(member) = slot.lock().await.take() {
@@ -262,6 +287,18 @@ impl Run {
         witness.waited(Invariant::Liveness, found);
     }
 
+    /// Looks at the most memory that a worker ever had.
+    fn within_memory(&self) {
+        let Injector { fleet, witness, .. } = &self.injector;
+        fleet.sample();
+        let (peak, most) = (fleet.peak_bytes() / MIB, MEMORY_MIB);
+        let found = match peak <= most {
+            true => Ok(()),
+            false => Err(format!("a worker had {peak} MiB, the bound is {most} MiB")),
+        };
+        witness.waited(Invariant::Memory, found);
+    }
+
     fn report(&self, looks: u64) -> Report {
         let Injector { fleet, witness, .. } = &self.injector;
         let (settings, tally) = (&self.settings, &self.tally);
@@ -282,6 +319,8 @@ impl Run {
                 invariants: Row::all(|invariant| verdict.tally(invariant)),
                 violations: verdict.violations().to_vec(),
                 sometimes: fleet.evidence().paths(judge.counts(), judge.causes()),
+                rounds: 1,
+                p99: judge.waits(),
                 looks,
                 slowest_drain_ms: tally.slowest_drain_ms,
                 workers: fleet.started(),
@@ -306,7 +345,7 @@ impl Run {
 impl Tally {
     fn count(&mut self, step: &Step, done: &[Done]) {
         self.steps += 1;
-        for (fault, done) in step.faults.iter().zip(done) {
+        for (fault, done) in step.tracks.iter().flatten().zip(done) {
             match done {
                 Done::Injected => {
                     self.faults += 1;
@@ -316,6 +355,22 @@ impl Tally {
             }
         }
     }
+}
+
+/// Lets source topics take events that are too large to be parked as they are: the workers made their
+/// own topics for smaller ones.
+async fn take_larger_events(kafka: &Kafka, topics: &[String]) -> Result<()> {
+    eventually("the workers' own topics", SETTLES, async || {
+        let partitions = kafka.partitions(RETRY).await?;
+        ensure!(!partitions.is_empty(), "no {RETRY}");
+        Ok(())
+    })
+    .await?;
+    for topic in topics {
+        let larger = [("max.message.bytes", LARGEST_EVENT_BYTES)];
+        kafka.configure_topic(topic, &larger).await?;
+    }
+    Ok(())
 }
 
 /// Lanes with their first missing offsets.

@@ -10,13 +10,24 @@ use serde_json::value::RawValue;
 
 /// Topics.
 pub(crate) const TOPICS: u8 = 2;
-/// Partitions of each topic.
+/// Partitions of each topic at first.
 pub(crate) const PARTITIONS: u8 = 3;
+/// Partitions that a topic may come to have.
+pub(crate) const PARTITIONS_MOST: u8 = 5;
 
 /// Keys of one partition.
 const KEYS: u64 = 8;
 /// The most letters that fill a value.
 const LETTERS: u64 = 120;
+
+/// Of how many events one is poison: some receivers refuse it.
+const POISON: u64 = 150;
+/// Of how many events one is larger than what the workers can park as it is.
+const LARGE: u64 = 1_500;
+/// Letters of such an event: more than the limit of a topic by default, which the retry topic follows.
+const LARGE_LETTERS: usize = 1_200_000;
+/// What source topics must take.
+pub(crate) const LARGEST_EVENT_BYTES: &str = "2000000";
 
 /// A source partition: the topic's number and its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -26,10 +37,15 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// All of them.
-    pub(crate) fn all() -> impl Iterator<Item = Self> {
+    /// Those that there are at first.
+    pub(crate) fn first() -> impl Iterator<Item = Self> {
+        Self::every().filter(|place| place.partition < PARTITIONS)
+    }
+
+    /// Those that there may come to be.
+    pub(crate) fn every() -> impl Iterator<Item = Self> {
         (0..TOPICS)
-            .flat_map(|topic| (0..PARTITIONS).map(move |partition| Self { topic, partition }))
+            .flat_map(|topic| (0..PARTITIONS_MOST).map(move |partition| Self { topic, partition }))
     }
 }
 
@@ -116,32 +132,48 @@ impl Source {
         found.unwrap_or(i64::MAX)
     }
 
-    /// Whether what arrived is what was written there, byte for byte.
-    pub(crate) fn wrote(self, place: Place, event: &Delivered<'_>) -> bool {
-        let Ok(Written { at }) = serde_json::from_str(event.data.get()) else {
-            return false;
-        };
+    /// Whether some receivers refuse the event.
+    pub(crate) fn is_poison(self, place: Place, offset: i64) -> bool {
+        (self.dice(place, offset) / 7).is_multiple_of(POISON)
+    }
+
+    /// When it was written (milliseconds since the Unix epoch); none when what arrived is not what was
+    /// written there, byte for byte.
+    pub(crate) fn written_at(self, place: Place, event: &Delivered<'_>) -> Option<u64> {
         let [
             Header {
                 name: "kind",
-                value,
+                value: kind,
             },
         ] = event.headers[..]
         else {
-            return false;
+            return None;
         };
-        event.data.get() == self.value(place, event.offset, at)
-            && event.key == self.key(place, event.offset)
-            && value == self.kind(place, event.offset)
+        self.wrote(place, event.offset, (event.key, event.data.get(), kind))
+    }
+
+    /// The same of an event's key, value and kind.
+    pub(crate) fn wrote(
+        self,
+        place: Place,
+        offset: i64,
+        (key, value, kind): (&str, &str, &str),
+    ) -> Option<u64> {
+        let Written { at } = serde_json::from_str(value).ok()?;
+        let same = value == self.value(place, offset, at)
+            && key == self.key(place, offset)
+            && kind == self.kind(place, offset);
+        same.then_some(at)
     }
 
     fn value(self, place: Place, offset: i64, at: u64) -> String {
         let dice = self.dice(place, offset);
         let letters = "abcdefghijklmnopqrstuvwxyz".chars().cycle();
-        let text: String = letters
-            .skip((dice % 26) as usize)
-            .take((dice / 26 % LETTERS) as usize)
-            .collect();
+        let length = match dice / 11 % LARGE {
+            0 => LARGE_LETTERS,
+            _ => (dice / 26 % LETTERS) as usize,
+        };
+        let text: String = letters.skip((dice % 26) as usize).take(length).collect();
         format!(r#"{{"at":{at},"place":"{place}","seq":{offset},"text":"{text}"}}"#)
     }
 
@@ -188,8 +220,8 @@ mod tests {
     fn an_event_is_recognized_and_any_change_of_it_is_noticed() {
         let source = Source::new(3);
         let written = body(&source.event(PLACE, 7, 123));
-        let wrote = |text: &str| source.wrote(PLACE, &serde_json::from_str(text).unwrap());
-        assert!(wrote(&written));
+        let wrote = |text: &str| source.written_at(PLACE, &serde_json::from_str(text).unwrap());
+        assert_eq!(wrote(&written), Some(123));
         for (from, to) in [
             (r#""seq":7"#, r#""seq":8"#),
             (r#""key":"k"#, r#""key":"x"#),
@@ -199,8 +231,18 @@ mod tests {
         ] {
             let altered = written.replace(from, to);
             assert_ne!(altered, written);
-            assert!(!wrote(&altered), "{altered}");
+            assert_eq!(wrote(&altered), None, "{altered}");
         }
+    }
+
+    #[test]
+    fn few_events_are_poison_and_fewer_are_large() {
+        let source = Source::new(3);
+        let poison = (0..15_000).filter(|offset| source.is_poison(PLACE, *offset));
+        assert!((50..200).contains(&poison.count()));
+        let size = |offset| source.value(PLACE, offset, 1).len();
+        let large = (0..15_000).filter(|offset| size(*offset) > LARGE_LETTERS);
+        assert!((3..30).contains(&large.count()));
     }
 
     #[test]

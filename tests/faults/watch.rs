@@ -24,7 +24,7 @@ use tokio::task::JoinHandle;
 use crate::{
     fleet::Fleet,
     judge::Seen,
-    source::Place,
+    source::{Place, Source},
     tail::{Ends, Tail},
     witness::Witness,
 };
@@ -55,15 +55,15 @@ struct Watcher {
     witness: Arc<Witness>,
     last: BTreeMap<Place, (i64, Option<String>)>,
     tail: Tail,
-    /// The last look that nobody has judged, and where the topics ended after it.
-    unjudged: Option<(u64, Option<Ends>)>,
+    /// The last look that nobody has judged, and where the topics ended after it, at which time.
+    unjudged: Option<(u64, Option<(Ends, u64)>)>,
 }
 
 impl Watch {
     /// Begins to look at the commits of `group`.
     pub(crate) fn start(
         kafka: &Kafka,
-        group: &str,
+        (group, source): (&str, Source),
         topics: &[String],
         fleet: &Arc<Fleet>,
         witness: &Arc<Witness>,
@@ -75,7 +75,7 @@ impl Watch {
             .set("socket.timeout.ms", "3000")
             .set("auto.offset.reset", "error");
         let mut wanted = TopicPartitionList::new();
-        for place in Place::all() {
+        for place in Place::every() {
             let topic = topics.get(usize::from(place.topic)).context("a topic")?;
             wanted.add_partition(topic, place.partition.into());
         }
@@ -86,7 +86,7 @@ impl Watch {
             fleet: Arc::clone(fleet),
             witness: Arc::clone(witness),
             last: BTreeMap::new(),
-            tail: Tail::new(kafka, topics)?,
+            tail: Tail::new(kafka, source, topics)?,
             unjudged: None,
         };
         let (stop, stops) = sync_channel(1);
@@ -167,14 +167,16 @@ impl Watcher {
         let Some((look, ends)) = self.unjudged.take() else {
             return;
         };
-        let Some(ends) = ends.or_else(|| self.tail.ends()) else {
+        let asked_ms = self.witness.ms();
+        let ends = ends.or_else(|| Some((self.tail.ends()?, asked_ms)));
+        let Some((ends, asked_ms)) = ends else {
             self.unjudged = Some((look, None));
             return;
         };
         if self.tail.read(&ends, lasts, &self.witness) {
-            self.witness.see(&Seen::Tailed { look });
+            self.witness.see(&Seen::Tailed { look, asked_ms });
         } else {
-            self.unjudged = Some((look, Some(ends)));
+            self.unjudged = Some((look, Some((ends, asked_ms))));
         }
     }
 }

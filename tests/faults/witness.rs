@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     judge::{Invariant, Judge, Seen},
+    load::now_ms,
     source::Source,
 };
 
@@ -80,6 +81,12 @@ impl Witness {
         clock::now().saturating_duration_since(self.began)
     }
 
+    /// A time of day (milliseconds since the Unix epoch), in milliseconds since the run began.
+    pub(crate) fn run_ms(&self, unix_ms: u64) -> u64 {
+        let ago_ms = now_ms().saturating_sub(unix_ms);
+        self.ms().saturating_sub(ago_ms)
+    }
+
     /// Takes note.
     pub(crate) fn see(&self, seen: &Seen) {
         let mut book = self.book();
@@ -117,7 +124,8 @@ impl Witness {
         }
     }
 
-    fn ms(&self) -> u64 {
+    /// Milliseconds since the run began.
+    pub(crate) fn ms(&self) -> u64 {
         u64::try_from(self.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 

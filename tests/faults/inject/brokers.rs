@@ -7,7 +7,11 @@ use futures::future::try_join_all;
 use parcelhook_env::{eventually, kafka::Broker};
 
 use super::{Injector, planned};
-use crate::judge::Seen;
+use crate::{
+    judge::Seen,
+    plan::{BROKERS, OwnTopic},
+    tail::{DEAD_LETTERS, LANES, RETRY},
+};
 
 /// How long replicas may take to be in sync again.
 const IN_SYNC: Duration = Duration::from_secs(120);
@@ -41,13 +45,38 @@ impl Injector {
         .await
     }
 
-    pub(super) async fn kill_all_brokers(&self, ms: u64) -> Result<()> {
-        let brokers = self.kafka.brokers();
+    /// Kills all brokers, or all but the one that is spared.
+    pub(super) async fn kill_brokers(&self, spared: Option<u8>, ms: u64) -> Result<()> {
+        let brokers = (0..).zip(self.kafka.brokers());
+        let brokers = brokers.filter(|(number, _)| Some(*number) != spared);
+        let brokers: Vec<&Broker> = brokers.map(|(_, broker)| broker).collect();
         self.disturbing(async {
-            try_join_all(brokers.iter().map(Broker::kill)).await?;
+            try_join_all(brokers.iter().map(|broker| broker.kill())).await?;
             planned(ms).await;
-            try_join_all(brokers.iter().map(Broker::start)).await?;
+            try_join_all(brokers.iter().map(|broker| broker.start())).await?;
             Ok(())
+        })
+        .await
+    }
+
+    /// One of the workers' own topics wants more replicas in sync than there are.
+    pub(super) async fn refuse_writes(&self, topic: OwnTopic, ms: u64) -> Result<()> {
+        let topic = match topic {
+            OwnTopic::Retry => RETRY,
+            OwnTopic::Lanes => LANES,
+            OwnTopic::DeadLetter => DEAD_LETTERS,
+        };
+        let leader = self.leader(topic, 0).await?;
+        let broker = self.broker((leader + 1) % BROKERS)?;
+        self.disturbing(async {
+            let all = ("min.insync.replicas", "3");
+            let without_one = async {
+                broker.kill().await?;
+                planned(ms).await;
+                Ok(())
+            };
+            self.kafka.with_property(topic, all, without_one).await?;
+            broker.start().await
         })
         .await
     }
@@ -56,11 +85,16 @@ impl Injector {
         let leaders = self.kafka.partitions(GROUPS_TOPIC).await?;
         let partitions = i32::try_from(leaders.len())?.max(1);
         let partition = java_hash(&self.group) % partitions;
-        let leader = leaders
-            .get(&partition)
-            .context("nobody coordinates the group")?;
-        let broker = u8::try_from(*leader - 1).context("a node id from 1")?;
-        self.kill_broker(broker, ms).await
+        let leader = self.leader(GROUPS_TOPIC, partition).await?;
+        self.kill_broker(leader, ms).await
+    }
+
+    /// The broker that leads a partition.
+    async fn leader(&self, topic: &str, partition: i32) -> Result<u8> {
+        let leaders = self.kafka.partitions(topic).await?;
+        let leader = leaders.get(&partition);
+        let node = leader.with_context(|| format!("nobody leads {topic}/{partition}"))?;
+        u8::try_from(node - 1).context("a node id from 1")
     }
 
     /// Tells that brokers are disturbed until `story` is over and all replicas are in sync.

@@ -4,18 +4,21 @@
 //! with an error of the environment, which is no violation.
 
 mod brokers;
+mod targets;
 mod workers;
 
 use std::{sync::Arc, time::Duration};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use futures::future::try_join_all;
 use parcelhook_env::kafka::Kafka;
 
 use crate::{
     fleet::Fleet,
+    load::Load,
+    manifest::Variable,
     plan::{Fault, Step},
-    receiver::{Mood, Receivers},
-    roster::TARGETS,
+    receiver::Receivers,
     witness::Witness,
 };
 
@@ -25,6 +28,7 @@ pub(crate) struct Injector {
     pub(crate) kafka: Arc<Kafka>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) receivers: Receivers,
+    pub(crate) load: Load,
     pub(crate) witness: Arc<Witness>,
     /// The workers' consumer group.
     pub(crate) group: String,
@@ -36,30 +40,23 @@ pub(crate) struct Injector {
 pub(crate) enum Done {
     /// It was done.
     Injected,
-    /// The point where a worker should have killed itself was not reached.
+    /// The point where a worker should have killed itself was not reached, or there was nothing to do.
     NotReached,
 }
 
 impl Injector {
-    /// Does what a step plans, and heals it.
+    /// Does what a step plans, and heals it. What was done comes in the order of the tracks.
     pub(crate) async fn perform(&self, step: &Step) -> Result<Vec<Done>> {
-        match &step.faults[..] {
-            [one, other] => {
-                let later = async {
-                    planned(step.apart_ms).await;
-                    self.inject(other).await
-                };
-                let (one, other) = tokio::try_join!(Box::pin(self.inject(one)), Box::pin(later))?;
-                Ok(vec![one, other])
+        let tracks = (0..).zip(&step.tracks).map(|(index, track)| async move {
+            planned(step.apart_ms * index).await;
+            let mut done = Vec::with_capacity(track.len());
+            for fault in track {
+                let injected = Box::pin(self.inject(fault)).await;
+                done.push(injected.with_context(|| fault.to_string())?);
             }
-            faults => {
-                let mut done = Vec::with_capacity(faults.len());
-                for fault in faults {
-                    done.push(Box::pin(self.inject(fault)).await?);
-                }
-                Ok(done)
-            }
-        }
+            anyhow::Ok(done)
+        });
+        Ok(try_join_all(tracks).await?.concat())
     }
 
     async fn inject(&self, fault: &Fault) -> Result<Done> {
@@ -74,25 +71,26 @@ impl Injector {
                 point,
                 number,
             } => return self.failpoint(*slot, *point, *number).await,
+            Fault::NoFiles { slot, ms } => return self.no_files(*slot, *ms).await,
+            Fault::Link { trouble, ms } => self.link(*trouble, *ms).await?,
             Fault::RestartBroker { broker } => self.restart_broker(*broker).await?,
             Fault::KillBroker { broker, ms } => self.kill_broker(*broker, *ms).await?,
             Fault::FreezeBroker { broker, ms } => self.freeze_broker(*broker, *ms).await?,
-            Fault::KillAllBrokers { ms } => self.kill_all_brokers(*ms).await?,
+            Fault::KillTwoBrokers { spared, ms } => self.kill_brokers(Some(*spared), *ms).await?,
+            Fault::KillAllBrokers { ms } => self.kill_brokers(None, *ms).await?,
             Fault::MoveCoordinator { ms } => self.move_coordinator(*ms).await?,
+            Fault::RefuseWrites { topic, ms } => self.refuse_writes(*topic, *ms).await?,
+            Fault::AddPartition { topic } => return self.add_partition(*topic).await,
             Fault::Reconfigure { target, max_events } => {
-                self.fleet.reconfigure(*target, *max_events)?;
+                let change = |own: &mut Variable| own.max_events = *max_events;
+                self.fleet.reconfigure(*target, change)?;
             }
+            Fault::Suspend { target, ms } => self.suspend(*target, *ms).await?,
+            Fault::Withdraw { target, ms } => self.withdraw(*target, *ms).await?,
+            Fault::HangAllOthers { ms } => self.hang_all_others(*ms).await?,
             Fault::Behave { target, mood, ms } => self.behave(*target, *mood, *ms).await?,
         }
         Ok(Done::Injected)
-    }
-
-    async fn behave(&self, target: u8, mood: Mood, ms: u64) -> Result<()> {
-        let receiver = self.receivers.of(target)?;
-        receiver.behave(mood);
-        planned(ms).await;
-        receiver.behave(TARGETS[usize::from(target)].mood);
-        Ok(())
     }
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::seen::{WorkerChange, WorkerNumber};
 
@@ -18,6 +18,10 @@ const WAKES_UP_MS: u64 = 15_000;
 /// How long after a member has come or gone partitions may still move.
 const GROUP_SETTLES_MS: u64 = 10_000;
 
+/// How long after a topic has got a partition more partitions may still move: each worker looks every
+/// ten seconds.
+const GROWTH_SETTLES_MS: u64 = 10_000 + GROUP_SETTLES_MS;
+
 /// How long brokers may take no event from any of the load's writers, each of which writes many times
 /// a second, before that is a disturbance: a stalled machine is one, too.
 const SILENCE_MS: u64 = 3_000;
@@ -26,13 +30,15 @@ const SILENCE_MS: u64 = 3_000;
 const PROMPT_MS: u64 = 1_000;
 
 /// Why an event came again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Cause {
     /// The worker that had delivered it was killed before its commit.
     Killed,
     /// A worker that was frozen delivered it before or again.
     Frozen,
+    /// A worker that did not reach the brokers well delivered it before or again.
+    Hampered,
     /// Its earlier attempt got no 2xx, although the receiver had taken the events.
     Ambiguous,
     /// Its earlier attempt got a 2xx that the worker had ceased to wait for.
@@ -87,6 +93,7 @@ struct WorkerStory {
     killed_ms: Option<u64>,
     /// From and to; an open end is the present.
     frozen: Vec<(u64, Option<u64>)>,
+    hampered: Vec<(u64, Option<u64>)>,
 }
 
 /// What was done to workers and brokers.
@@ -98,6 +105,8 @@ pub(crate) struct Disturbances {
     produced_ms: Option<u64>,
     /// When workers came or went.
     members_ms: Vec<u64>,
+    /// When topics got a partition more.
+    grew_ms: Vec<u64>,
     counts: BTreeMap<Cause, u64>,
 }
 
@@ -109,6 +118,8 @@ impl Disturbances {
             WorkerChange::Killed => story.killed_ms = Some(at_ms),
             WorkerChange::Frozen => story.frozen.push((at_ms, None)),
             WorkerChange::Thawed => close(&mut story.frozen, at_ms),
+            WorkerChange::Hampered => story.hampered.push((at_ms, None)),
+            WorkerChange::Free => close(&mut story.hampered, at_ms),
             WorkerChange::Started | WorkerChange::Terminated => {}
         }
         self.members_ms.push(at_ms);
@@ -120,6 +131,11 @@ impl Disturbances {
             true => self.kafka.push((at_ms, None)),
             false => close(&mut self.kafka, at_ms),
         }
+    }
+
+    /// A topic has a partition more.
+    pub(crate) fn grew(&mut self, at_ms: u64) {
+        self.grew_ms.push(at_ms);
     }
 
     /// Brokers took an event of the load.
@@ -148,6 +164,18 @@ impl Disturbances {
         story.is_some_and(|story| meets(&story.frozen, from_ms, to_ms, WAKES_UP_MS))
     }
 
+    /// Whether neither workers nor brokers were disturbed for a while.
+    pub(crate) fn is_quiet(&self, at_ms: u64) -> bool {
+        let changed = self.members_ms.last().copied().unwrap_or(0);
+        let disturbed = meets(&self.kafka, at_ms, at_ms, KAFKA_RECOVERS_MS);
+        !disturbed && changed + WAKES_UP_MS < at_ms
+    }
+
+    fn was_hampered(&self, worker: WorkerNumber, from_ms: u64, to_ms: u64) -> bool {
+        let story = self.workers.get(&worker);
+        story.is_some_and(|story| meets(&story.hampered, from_ms, to_ms, WAKES_UP_MS))
+    }
+
     /// A partition may also have gone to a worker that sent nothing, and come back. Then nobody saw
     /// how far it could be committed, only that the group changed.
     fn was_held_back(&self, earlier: &Taken, again: &Repetition) -> bool {
@@ -159,9 +187,12 @@ impl Disturbances {
 
     /// Whether the group may have been forming anew at some time between the two.
     fn was_unsettled(&self, earlier: &Taken, again: &Repetition) -> bool {
-        let mut latest_first = self.members_ms.iter().rev();
-        let last = latest_first.find(|changed| **changed <= again.at_ms);
-        last.is_some_and(|changed| changed + GROUP_SETTLES_MS >= earlier.at_ms)
+        let between = |changes: &[u64], settles_ms: u64| {
+            let mut latest_first = changes.iter().rev();
+            let last = latest_first.find(|changed| **changed <= again.at_ms);
+            last.is_some_and(|changed| changed + settles_ms >= earlier.at_ms)
+        };
+        between(&self.members_ms, GROUP_SETTLES_MS) || between(&self.grew_ms, GROWTH_SETTLES_MS)
     }
 
     fn cause(&self, earlier: &Taken, again: &Repetition) -> Cause {
@@ -170,13 +201,15 @@ impl Disturbances {
             .workers
             .get(&earlier.worker)
             .and_then(|story| story.killed_ms);
-        let frozen = [earlier.worker, again.worker]
-            .into_iter()
-            .any(|worker| self.was_frozen(worker, *between.start(), *between.end()));
+        let both = [earlier.worker, again.worker];
+        let (from_ms, to_ms) = (earlier.at_ms, again.at_ms);
         if killed.is_some_and(|killed| between.contains(&killed)) {
             return Cause::Killed;
         }
-        if frozen {
+        if both
+            .iter()
+            .any(|worker| self.was_frozen(*worker, from_ms, to_ms))
+        {
             return Cause::Frozen;
         }
         let Fate::Accepted { at_ms } = earlier.fate else {
@@ -186,12 +219,12 @@ impl Disturbances {
             Cause::Late
         } else if self.was_held_back(earlier, again) {
             Cause::HeldBack
-        } else if meets(
-            &self.kafka,
-            *between.start(),
-            *between.end(),
-            KAFKA_RECOVERS_MS,
-        ) {
+        } else if both
+            .iter()
+            .any(|worker| self.was_hampered(*worker, from_ms, to_ms))
+        {
+            Cause::Hampered
+        } else if meets(&self.kafka, from_ms, to_ms, KAFKA_RECOVERS_MS) {
             Cause::Kafka
         } else if earlier.worker != again.worker
             && again.untold

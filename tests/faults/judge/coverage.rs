@@ -1,4 +1,5 @@
-//! Commit safety (I4): what a commit passes was delivered, or is parked and its lane has a row.
+//! Commit safety (I4): what a commit passes was delivered, or has a dead letter, or is parked and its
+//! lane has a row.
 //!
 //! A commit is seen at once, the retry and the lanes topic a little later. So a commit that passes
 //! something undelivered becomes a doubt. The doubt ends when both topics were read beyond where they
@@ -8,12 +9,16 @@
 
 use std::collections::HashMap;
 
-use super::seen::{Lane, RowSeen};
+use super::{
+    letters::Letters,
+    seen::{Lane, RowSeen},
+};
 
 /// What a commit passed and the lane had not delivered.
 #[derive(Debug)]
 struct Doubt {
     look: u64,
+    at_ms: u64,
     lane: Lane,
     committed: i64,
     /// The epoch whose rows count; without one, all do.
@@ -59,8 +64,14 @@ impl Runs {
     }
 
     fn has(&self, offset: i64) -> bool {
+        self.end(offset).is_some()
+    }
+
+    /// The last offset of the run that has this one.
+    fn end(&self, offset: i64) -> Option<i64> {
         let after = self.0.partition_point(|run| run.0 <= offset);
-        after > 0 && self.0[after - 1].1 >= offset
+        let run = self.0[..after].last()?;
+        (run.1 >= offset).then_some(run.1)
     }
 }
 
@@ -99,13 +110,14 @@ impl Coverage {
     /// A commit under an epoch passed these offsets, which the lane had not delivered.
     pub(crate) fn doubt(
         &mut self,
-        look: u64,
+        (look, at_ms): (u64, u64),
         lane: Lane,
         (committed, epoch): (i64, Option<&str>),
         offsets: Vec<i64>,
     ) {
         let mut doubt = Doubt {
             look,
+            at_ms,
             lane,
             committed,
             epoch: epoch.map(str::to_owned),
@@ -120,10 +132,23 @@ impl Coverage {
     }
 
     /// The topics were read far enough to judge that look: what it found wrong.
-    pub(crate) fn tailed(&mut self, look: u64) -> Vec<String> {
+    pub(super) fn tailed(&mut self, look: u64, letters: &Letters) -> Vec<String> {
         let due = self.doubts.extract_if(.., |doubt| doubt.look <= look);
         let due: Vec<Doubt> = due.collect();
-        due.iter().filter_map(|doubt| self.wrong(doubt)).collect()
+        let wrong = due.iter().filter_map(|doubt| self.wrong(doubt, letters));
+        wrong.collect()
+    }
+
+    /// The first offset from `from` on of which no run of the lane is known.
+    pub(crate) fn next_unparked(&self, lane: Lane, from: i64) -> i64 {
+        let mut offset = from;
+        let Some(parked) = self.parked.get(&lane) else {
+            return offset;
+        };
+        while let Some(end) = parked.runs.values().find_map(|runs| runs.end(offset)) {
+            offset = end + 1;
+        }
+        offset
     }
 
     /// Commits that nobody could judge, because the topics were not read so far.
@@ -138,16 +163,17 @@ impl Coverage {
         runs.is_some_and(|runs| runs.has(offset))
     }
 
-    fn wrong(&self, doubt: &Doubt) -> Option<String> {
+    fn wrong(&self, doubt: &Doubt, letters: &Letters) -> Option<String> {
         let Lane { target, place } = doubt.lane;
         let committed = doubt.committed;
         let parked = self.parked.get(&doubt.lane);
         let is_covered = |offset: i64| {
             let mut rows = doubt.rows.iter();
-            rows.any(|row| {
-                row.delivered_through < offset
-                    && self.is_parked(doubt.lane, &row.incarnation, offset)
-            })
+            letters.is_written(doubt.lane, offset, doubt.at_ms)
+                || rows.any(|row| {
+                    row.delivered_through < offset
+                        && self.is_parked(doubt.lane, &row.incarnation, offset)
+                })
         };
         let offset = *doubt.offsets.iter().find(|offset| !is_covered(**offset))?;
         let somewhere = parked.is_some_and(|parked| parked.runs.values().any(|it| it.has(offset)));

@@ -8,14 +8,18 @@
 //! attempts: none may begin beyond the first event that was not accepted. A repetition is an event
 //! that is processed again.
 
+mod attempts;
 mod causes;
 mod commits;
 mod coverage;
 mod exchanges;
 mod front;
 mod lane;
+mod letters;
+mod paths;
 mod seen;
 mod verdict;
+mod waits;
 
 #[cfg(test)]
 mod tests;
@@ -27,14 +31,18 @@ pub(crate) use self::{
     exchanges::{INITIAL_BACKOFF_MS, MAX_BACKOFF_MS},
     seen::{Arrived, Lane, RequestNumber, RowSeen, Seen, Side, WorkerChange, WorkerNumber},
     verdict::{Counts, Invariant, Tally, Verdict, Violation},
+    waits::P99,
 };
 use self::{
     causes::{Disturbances, Fate},
     commits::Sender,
     coverage::Coverage,
     exchanges::{Exchanges, Open},
-    front::{Front, Step},
+    front::Front,
     lane::LaneRecord,
+    letters::Letters,
+    paths::Paths,
+    waits::Waits,
 };
 use crate::{
     roster,
@@ -55,6 +63,11 @@ pub(crate) struct Judge {
     exchanges: Exchanges,
     disturbances: Disturbances,
     coverage: Coverage,
+    letters: Letters,
+    paths: Paths,
+    waits: Waits,
+    /// All other targets hang.
+    others_hang: bool,
     ends: BTreeMap<Place, i64>,
     committed: BTreeMap<Place, i64>,
     /// The epoch in the last commit.
@@ -74,6 +87,10 @@ impl Judge {
             exchanges: Exchanges::default(),
             disturbances: Disturbances::default(),
             coverage: Coverage::default(),
+            letters: Letters::default(),
+            paths: Paths::default(),
+            waits: Waits::default(),
+            others_hang: false,
             ends: BTreeMap::new(),
             committed: BTreeMap::new(),
             epochs: HashMap::new(),
@@ -88,7 +105,9 @@ impl Judge {
         match seen {
             Seen::Produced { place, end } => {
                 self.disturbances.produced(at_ms);
-                self.ends.insert(*place, *end);
+                if self.ends.insert(*place, *end).is_none() {
+                    self.disturbances.grew(at_ms);
+                }
             }
             Seen::Arrived(arrived) => self.arrived(at_ms, arrived),
             Seen::Foreign { target, what } => {
@@ -104,32 +123,26 @@ impl Judge {
             Seen::Worker { worker, change } => self.disturbances.worker(at_ms, *worker, *change),
             Seen::Kafka { disturbed } => self.disturbances.kafka(at_ms, *disturbed),
             Seen::Configured { target } => self.exchanges.configured(at_ms, *target),
+            Seen::Others { hang } => self.others_hang = *hang,
             Seen::Committed {
                 look,
                 place,
                 offset,
                 epoch,
-            } => self.committed(*look, *place, (*offset, epoch.as_deref())),
-            Seen::Parked {
+            } => self.committed((*look, at_ms), *place, (*offset, epoch.as_deref())),
+            Seen::Parked { .. } => self.parked(seen),
+            Seen::Row {
                 lane,
-                first,
-                last,
-                incarnation,
-                prev,
-            } => {
-                self.counts.parked_runs += 1;
-                let is_there = |prev| self.coverage.is_parked(*lane, incarnation, prev);
-                self.counts.gaps += u64::from(prev.is_some_and(|prev| !is_there(prev)));
-                let up_to_the_next = next_wanted(self.source, *lane)(last + 1) - 1;
-                self.coverage
-                    .parked(*lane, incarnation, *first, up_to_the_next);
-            }
-            Seen::Row { lane, epoch, row } => self.row(at_ms, *lane, epoch, row.as_ref()),
-            Seen::Tailed { look } => {
-                for wrong in self.coverage.tailed(*look) {
-                    self.verdict.broken(Invariant::CommitSafety, at_ms, wrong);
-                }
-            }
+                epoch,
+                written_ms,
+                row,
+            } => self.row((at_ms, *written_ms), *lane, epoch, row.as_ref()),
+            Seen::Letter {
+                lane,
+                offset,
+                written_ms,
+            } => self.letter(*lane, *offset, *written_ms),
+            Seen::Tailed { look, asked_ms } => self.tailed(at_ms, *look, *asked_ms),
         }
     }
 
@@ -143,9 +156,10 @@ impl Judge {
 
     /// The run is over and everything healed: looks for what was lost.
     pub(crate) fn close(&mut self, at_ms: u64) {
-        let unjudged = self.coverage.unjudged();
+        let unjudged = self.coverage.unjudged() + self.letters.unjudged();
         if unjudged > 0 {
-            let what = format!("{unjudged} commits over what might be parked were never judged");
+            let what =
+                format!("{unjudged} times something passed an event, and nobody could judge it");
             self.verdict.broken(Invariant::CommitSafety, at_ms, what);
         }
         for (target, _) in roster::all() {
@@ -202,139 +216,9 @@ impl Judge {
         self.disturbances.counts()
     }
 
-    fn arrived(&mut self, at_ms: u64, arrived: &Arrived) {
-        self.counts.requests += 1;
-        self.shape(at_ms, arrived);
-        self.in_order(at_ms, arrived);
-        if arrived.processed {
-            self.processed(at_ms, arrived);
-        }
-    }
-
-    fn shape(&mut self, at_ms: u64, arrived: &Arrived) {
-        let Arrived { request, lane, .. } = arrived;
-        let (target, place) = (lane.target, lane.place);
-        self.verdict.checked(Invariant::Shape, 1);
-        self.verdict
-            .checked(Invariant::NoInvention, arrived.offsets.len() as u64);
-        let count = arrived.offsets.len();
-        if count == 0 || count > MOST_EVENTS {
-            let what = format!("request {request} to target {target} has {count} events");
-            self.verdict.broken(Invariant::Shape, at_ms, what);
-        }
-        let wanted = |offset: &&i64| next_wanted(self.source, *lane)(**offset) == **offset;
-        if let Some(offset) = arrived.offsets.iter().find(|offset| !wanted(offset)) {
-            let what = format!("target {target} got {place}/{offset}, which it does not want");
-            self.verdict.broken(Invariant::NoInvention, at_ms, what);
-        }
-        if let Some(what) = self.exchanges.begin(at_ms, arrived) {
-            self.verdict.broken(Invariant::Shape, at_ms, what);
-        }
-    }
-
-    /// No attempt begins beyond the first event that was not accepted, or leaves one out.
-    fn in_order(&mut self, at_ms: u64, arrived: &Arrived) {
-        let Arrived { request, lane, .. } = arrived;
-        let (target, place) = (lane.target, lane.place);
-        let next_wanted = next_wanted(self.source, *lane);
-        self.verdict
-            .checked(Invariant::Order, arrived.offsets.len() as u64);
-        let Some(first) = arrived.offsets.first() else {
-            return;
-        };
-        let record = self.lanes.entry(*lane).or_default();
-        let missing = record.accepted.missing(*first, 1, next_wanted);
-        if let Some(awaited) = missing.first() {
-            let what = format!(
-                "request {request} to target {target} begins with {place}/{first}, before \
-                 {awaited} was accepted"
-            );
-            self.verdict.broken(Invariant::Order, at_ms, what);
-        }
-        let hole = arrived
-            .offsets
-            .windows(2)
-            .find(|pair| next_wanted(pair[0] + 1) != pair[1]);
-        if let Some(pair) = hole {
-            let what = format!(
-                "request {request} to target {target} at {place} has offset {} after {}",
-                pair[1], pair[0]
-            );
-            self.verdict.broken(Invariant::Replays, at_ms, what);
-        }
-    }
-
-    fn processed(&mut self, at_ms: u64, arrived: &Arrived) {
-        let next_wanted = next_wanted(self.source, arrived.lane);
-        let Sender {
-            committable,
-            committed,
-            ..
-        } = self.took_over(arrived);
-        let record = self.lanes.entry(arrived.lane).or_default();
-        let (mut again, mut unexplained) = (0, None);
-        for offset in &arrived.offsets {
-            match record.processed.take(*offset, next_wanted) {
-                // Disorder is told where attempts are compared with what was accepted.
-                Step::First | Step::Late | Step::Ahead { .. } => continue,
-                Step::Again => again += 1,
-            }
-            let (earlier, mut repetition) = record.again(at_ms, arrived, *offset, committable);
-            let lane = arrived.lane;
-            let epoch = self.epochs.get(&lane.place).map(String::as_str);
-            repetition.untold =
-                committed <= *offset || self.coverage.would_repeat(lane, epoch, *offset);
-            let cause = self.disturbances.explain(&earlier, &repetition);
-            if cause == Cause::Unexplained {
-                unexplained.get_or_insert(*offset);
-            }
-        }
-        let count = arrived.offsets.len() as u64;
-        self.counts.deliveries += count - again;
-        self.counts.repeated += again;
-        self.verdict.checked(Invariant::Duplicates, again);
-        if again > 0 {
-            self.verdict.checked(Invariant::Replays, 1);
-            self.counts.replays += 1;
-            self.counts.straddling += u64::from(again < count);
-            let overtaken = record.attempts.back().is_some_and(|last| {
-                last.taken.worker != arrived.worker
-                    && self
-                        .disturbances
-                        .was_frozen(arrived.worker, last.taken.at_ms, at_ms)
-            });
-            self.counts.zombies += u64::from(overtaken);
-        }
-        record.remember(at_ms, arrived);
-        if let Some(offset) = unexplained {
-            let Arrived { request, lane, .. } = arrived;
-            let (target, place) = (lane.target, lane.place);
-            let what = format!(
-                "request {request} brought {place}/{offset} to target {target} again for no reason"
-            );
-            self.verdict.broken(Invariant::Duplicates, at_ms, what);
-        }
-    }
-
-    /// The worker that sends this.
-    fn took_over(&mut self, arrived: &Arrived) -> Sender {
-        let place = arrived.lane.place;
-        match self.senders.get(&place) {
-            Some(sender) if sender.worker == arrived.worker => *sender,
-            Some(_) | None => {
-                let missing = roster::all().filter_map(|(target, _)| {
-                    let lane = Lane { target, place };
-                    self.missing(lane, i64::MAX, 1).first().copied()
-                });
-                let sender = Sender {
-                    worker: arrived.worker,
-                    committable: missing.min().unwrap_or(0),
-                    committed: self.committed.get(&place).copied().unwrap_or(0),
-                };
-                self.senders.insert(place, sender);
-                sender
-            }
-        }
+    /// How long events waited for the steady target.
+    pub(crate) fn waits(&self) -> P99 {
+        self.waits.p99()
     }
 
     fn answered(&mut self, at_ms: u64, request: RequestNumber, status: u16, retry_after_ms: u64) {

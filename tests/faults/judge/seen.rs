@@ -42,6 +42,8 @@ pub(crate) enum Seen {
     },
     /// Brokers begin or cease to be disturbed.
     Kafka { disturbed: bool },
+    /// All targets begin or cease to hang that can be disturbed.
+    Others { hang: bool },
     /// A target's manifest was changed.
     Configured { target: u8 },
     /// The group's committed offset of a partition: the next one to read.
@@ -61,15 +63,30 @@ pub(crate) enum Seen {
         incarnation: String,
         /// What it says was parked before it.
         prev: Option<i64>,
+        /// Partition and offset in the retry topic.
+        bucket: i32,
+        at: i64,
+        /// Only its place is parked.
+        reference: bool,
     },
     /// A lane's row in the lanes topic was written under an epoch, or taken away by a tombstone.
     Row {
         lane: Lane,
         epoch: String,
+        /// When, by the brokers' word.
+        written_ms: u64,
         row: Option<RowSeen>,
     },
-    /// Retry and lanes topic were read beyond where they ended when that look had been taken.
-    Tailed { look: u64 },
+    /// An event's dead letter lies in its topic.
+    Letter {
+        lane: Lane,
+        offset: i64,
+        /// When, by the brokers' word.
+        written_ms: u64,
+    },
+    /// The workers' own topics were read beyond where they ended when that look had been taken, or
+    /// later: at `asked_ms`.
+    Tailed { look: u64, asked_ms: u64 },
 }
 
 /// What a lane's row says.
@@ -81,6 +98,13 @@ pub(crate) struct RowSeen {
     pub(crate) delivered_through: i64,
     /// Whether the lane was over its budget, with an attempt in flight that is parked as well.
     pub(crate) insured: bool,
+    /// Whether the lane was over its budget.
+    pub(crate) overflowed: bool,
+    /// Whether the target is suspended.
+    pub(crate) suspended: bool,
+    /// Partition of the retry topic, and the offset in it below which nothing is needed.
+    pub(crate) bucket: i32,
+    pub(crate) resume_offset: i64,
 }
 
 /// A request that arrived.
@@ -97,6 +121,8 @@ pub(crate) struct Arrived {
     pub(crate) transaction: String,
     /// Whether the receiver takes the events, whatever it answers.
     pub(crate) processed: bool,
+    /// How long ago its first event was written, milliseconds.
+    pub(crate) waited_ms: u64,
 }
 
 /// Who ended an exchange.
@@ -120,4 +146,8 @@ pub(crate) enum WorkerChange {
     Frozen,
     /// Goes on.
     Thawed,
+    /// Its link to the brokers is bad, or it can open no connection.
+    Hampered,
+    /// No longer.
+    Free,
 }

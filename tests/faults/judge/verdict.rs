@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Violations of one invariant that are spelled out; further ones are only counted.
 const SPELLED_OUT: u64 = 50;
 
 /// A promise that must hold at all times.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) enum Invariant {
     /// I1: a lane's first deliveries come in offset order, without a gap.
     Order,
@@ -24,15 +24,19 @@ pub(crate) enum Invariant {
     Replays,
     /// I7: what is healed drains within a bound, and nothing stands.
     Liveness,
+    /// I8: the others' hanging does not stop a target.
+    Isolation,
     /// I9: at most 100 events a request, one attempt in flight a lane, backoff within its bounds.
     Shape,
+    /// I10: workers stay within a bound.
+    Memory,
     /// I11: workers call a target UP that has drained.
     Agreement,
 }
 
 impl Invariant {
     /// Every one.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Order,
         Self::NoLoss,
         Self::NoInvention,
@@ -40,7 +44,9 @@ impl Invariant {
         Self::Duplicates,
         Self::Replays,
         Self::Liveness,
+        Self::Isolation,
         Self::Shape,
+        Self::Memory,
         Self::Agreement,
     ];
 
@@ -54,14 +60,16 @@ impl Invariant {
             Self::Duplicates => "I5 duplicates have causes",
             Self::Replays => "I6 replays",
             Self::Liveness => "I7 liveness",
+            Self::Isolation => "I8 isolation",
             Self::Shape => "I9 shape",
+            Self::Memory => "I10 memory",
             Self::Agreement => "I11 state agreement",
         }
     }
 }
 
 /// A broken promise.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Violation {
     pub(crate) invariant: Invariant,
     /// Milliseconds since the run began, as in the journal.
@@ -70,14 +78,14 @@ pub(crate) struct Violation {
 }
 
 /// How often an invariant was looked at and found broken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Tally {
     pub(crate) checked: u64,
     pub(crate) violated: u64,
 }
 
 /// What happened, in numbers.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Counts {
     pub(crate) requests: u64,
@@ -105,6 +113,22 @@ pub(crate) struct Counts {
     pub(crate) insured: u64,
     /// Commits that passed parked events.
     pub(crate) commits_over_parked: u64,
+    /// Events with a dead letter.
+    pub(crate) letters: u64,
+    /// Dead letters of events that had one.
+    pub(crate) letters_again: u64,
+    /// Runs of which only the place was parked.
+    pub(crate) references: u64,
+    /// Rows of lanes over their budget.
+    pub(crate) overflowed: u64,
+    /// Rows of suspended targets.
+    pub(crate) suspended: u64,
+    /// Rows that an owner took over from the one before it.
+    pub(crate) copied_rows: u64,
+    /// The same, with a parked run of which a part was delivered.
+    pub(crate) cut_runs: u64,
+    /// Ownerships of lanes that begin to drain before runs of another DOWN period.
+    pub(crate) skipped_periods: u64,
 }
 
 /// See the module.

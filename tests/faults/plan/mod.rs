@@ -1,34 +1,44 @@
 //! The plan of a run: an endless sequence of steps that depends on the seed alone.
 //!
-//! Every sort of fault comes once by itself, in an order that the seed shuffles; then pairs are
-//! drawn. Healing is part of a fault, so it always follows. What happens after a step is planned too:
-//! most often the run waits until the target that nobody disturbs has caught up, sometimes it goes on
-//! at once, and now and then everything must drain.
+//! Every sort of fault comes once by itself, in an order that the seed shuffles, unless the run skips
+//! that; then several come at a time. Such a step has tracks side by side, each a sequence of faults of
+//! about the same length, and no track touches what another one holds. Healing is part of a fault, so
+//! it always follows. What happens after a step is planned too: most often the run waits until the
+//! target that nobody disturbs has caught up, sometimes it goes on at once, and now and then everything
+//! must drain.
 
+mod draw;
 mod fault;
+mod kind;
+mod point;
 
 #[cfg(test)]
 mod tests;
 
 use fastrand::Rng;
-use parcelhook_worker::failpoint::Failpoint;
 
-pub(crate) use self::fault::{BROKERS, Fault, Kind, Point, WORKERS};
-use crate::roster;
+use self::fault::Hold;
+pub(crate) use self::{
+    fault::{BROKERS, Fault, LINKED, OwnTopic, Trouble, WORKERS},
+    kind::Kind,
+    point::Point,
+};
 
 /// Every so many steps everything drains.
-const DRAIN_EVERY: u64 = 8;
+const DRAIN_EVERY: u64 = 6;
 /// Every so many steps, on average, nothing is waited for.
 const GO_ON_EVERY: u64 = 4;
+/// How long a track should last, milliseconds.
+const TRACK_MS: u64 = 10_000;
 
 /// Faults that happen together, and what follows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Step {
     /// From 1.
     pub(crate) number: u64,
-    /// One or two.
-    pub(crate) faults: Vec<Fault>,
-    /// How much later the second begins.
+    /// One or several; the faults of each follow one another.
+    pub(crate) tracks: Vec<Vec<Fault>>,
+    /// How much later than the one before a track begins.
     pub(crate) apart_ms: u64,
     pub(crate) then: Then,
 }
@@ -40,7 +50,7 @@ pub(crate) enum Then {
     GoOn,
     /// Wait until the steady target has everything.
     Settle,
-    /// Calm all receivers, and wait until every target has everything.
+    /// Calm the receivers, and wait until every target has everything.
     Drain,
 }
 
@@ -54,14 +64,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The plan of this seed.
-    pub(crate) fn new(seed: u64) -> Self {
+    /// The plan of this seed: with every sort by itself first, or several at a time from the start.
+    pub(crate) fn new(seed: u64, alone: bool) -> Self {
         let mut dice = Rng::with_seed(seed);
-        let mut alone: Vec<Kind> = Kind::all().collect();
-        dice.shuffle(&mut alone);
+        let mut kinds: Vec<Kind> = Kind::all().collect();
+        dice.shuffle(&mut kinds);
+        if !alone {
+            kinds.clear();
+        }
         Self {
             dice,
-            alone,
+            alone: kinds,
             steps: 0,
         }
     }
@@ -88,95 +101,51 @@ impl Plan {
         found.unwrap_or(Kind::KillWorker)
     }
 
-    /// A fault of that sort.
-    fn fault(&mut self, kind: Kind) -> Fault {
-        let dice = &mut self.dice;
-        let (slot, broker) = (dice.u8(..WORKERS), dice.u8(..BROKERS));
-        let target = dice.u8(roster::STEADY + 1..roster::all().count() as u8);
-        match kind {
-            Kind::KillWorker => Fault::KillWorker { slot },
-            Kind::TerminateWorker => Fault::TerminateWorker { slot },
-            Kind::KillAllWorkers => Fault::KillAllWorkers,
-            // The session lasts 6 s, and a heartbeat may just have been due.
-            Kind::FreezeBriefly => freeze(slot, dice.u64(300..4_000), false),
-            Kind::FreezeLong => freeze(slot, dice.u64(7_500..10_000), true),
-            Kind::Storm => {
-                let guests = dice.usize(2..=4);
-                let stays_ms = (0..guests).map(|_| dice.u64(200..1_500)).collect();
-                Fault::Storm { stays_ms }
-            }
-            Kind::Failpoint => {
-                let point = Failpoint::ALL[dice.usize(..Failpoint::ALL.len())];
-                let number = dice.u32(1..=often(point));
-                Fault::Failpoint {
-                    slot,
-                    point: Point(point),
-                    number,
-                }
-            }
-            Kind::RestartBroker => Fault::RestartBroker { broker },
-            Kind::KillBroker => {
-                let ms = dice.u64(0..3_000);
-                Fault::KillBroker { broker, ms }
-            }
-            Kind::FreezeBroker => {
-                let ms = dice.u64(500..6_000);
-                Fault::FreezeBroker { broker, ms }
-            }
-            Kind::KillAllBrokers => {
-                let ms = dice.u64(2_000..=10_000);
-                Fault::KillAllBrokers { ms }
-            }
-            Kind::MoveCoordinator => {
-                let ms = dice.u64(0..2_000);
-                Fault::MoveCoordinator { ms }
-            }
-            Kind::Reconfigure => {
-                let max_events = dice.u16(1..=100);
-                Fault::Reconfigure { target, max_events }
-            }
-            Kind::Behave(mood) => {
-                let ms = dice.u64(500..4_000);
-                Fault::Behave { target, mood, ms }
-            }
-        }
-    }
-
-    fn faults(&mut self) -> Vec<Fault> {
-        if let Some(kind) = self.alone.pop() {
-            return vec![self.fault(kind)];
-        }
-        let kind = self.kind();
-        let first = self.fault(kind);
+    /// A fault that holds nothing of what is held, drawn again until there is one. Guests hold nothing.
+    fn apart_from(&mut self, held: &[Hold]) -> Fault {
         loop {
             let kind = self.kind();
-            let second = self.fault(kind);
-            let holds = first.hold().zip(second.hold());
-            if !holds.is_some_and(|(one, other)| one.meets(other)) {
-                return vec![first, second];
+            let fault = draw::fault(kind, &mut self.dice);
+            let meets = |hold: Hold| held.iter().any(|held| held.meets(hold));
+            if !fault.hold().is_some_and(meets) {
+                return fault;
             }
         }
     }
-}
 
-/// How often an armed worker comes to this point for certain, or nearly so.
-fn often(point: Failpoint) -> u32 {
-    match point {
-        Failpoint::SuccessBeforeCommit
-        | Failpoint::SuccessBeforeRow
-        | Failpoint::RowBeforePark
-        | Failpoint::ParkAckedBeforeRowAcked
-        | Failpoint::CutoverBeforeTombstone
-        | Failpoint::CutoverAfterTombstone => 3,
-        // Once a partition that has rows.
-        Failpoint::TakeoverRowsWritten | Failpoint::TakeoverBeforeCommit => 1,
-        // A worker is asked to end in order to reach it, which happens once.
-        Failpoint::RevokeCallback => 1,
+    fn tracks(&mut self) -> Vec<Vec<Fault>> {
+        if let Some(kind) = self.alone.pop() {
+            return vec![vec![draw::fault(kind, &mut self.dice)]];
+        }
+        let count = self.dice.usize(2..=3);
+        let mut tracks: Vec<Vec<Fault>> = Vec::with_capacity(count);
+        let mut held: Vec<Hold> = Vec::new();
+        while tracks.len() < count && !held.contains(&Hold::Everything) {
+            let track = self.track(&held);
+            held.extend(track.iter().filter_map(Fault::hold));
+            tracks.push(track);
+        }
+        tracks
     }
-}
 
-fn freeze(slot: u8, ms: u64, long: bool) -> Fault {
-    Fault::FreezeWorker { slot, ms, long }
+    /// A track that holds nothing of what is held.
+    fn track(&mut self, held: &[Hold]) -> Vec<Fault> {
+        let first = self.apart_from(held);
+        // What holds everything comes alone.
+        if first.hold() == Some(Hold::Everything) {
+            return vec![first];
+        }
+        let mut lasts_ms = first.lasts_ms();
+        let mut track = vec![first];
+        while lasts_ms < TRACK_MS {
+            let fault = self.apart_from(held);
+            if fault.hold() != Some(Hold::Everything) {
+                lasts_ms += fault.lasts_ms();
+                track.push(fault);
+            }
+        }
+        track
+    }
 }
 
 impl Iterator for Plan {
@@ -186,7 +155,7 @@ impl Iterator for Plan {
         self.steps += 1;
         Some(Step {
             number: self.steps,
-            faults: self.faults(),
+            tracks: self.tracks(),
             apart_ms: self.dice.u64(..1_500),
             then: self.then(),
         })
@@ -195,13 +164,16 @@ impl Iterator for Plan {
 
 impl std::fmt::Display for Step {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(out, "step {}: ", self.number)?;
-        for (index, fault) in self.faults.iter().enumerate() {
-            match index {
-                0 => write!(out, "{fault}")?,
-                _ => write!(out, "; {} ms later {fault}", self.apart_ms)?,
-            }
+        write!(out, "step {}, then {:?}:", self.number, self.then)?;
+        for (index, track) in (0..).zip(&self.tracks) {
+            let faults: Vec<String> = track.iter().map(Fault::to_string).collect();
+            let later = self.apart_ms * index;
+            write!(
+                out,
+                "\n               from {later} ms: {}",
+                faults.join("; ")
+            )?;
         }
-        write!(out, "; then {:?}", self.then)
+        Ok(())
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::http::Request;
 use crate::{
     judge::{Arrived, Lane, RequestNumber},
+    load::now_ms,
     source::{Body, Place, Source},
 };
 
@@ -34,7 +35,7 @@ impl Decoder {
                 .parse()
                 .map_err(|_| format!("request {number}: {name}: {value}"))
         };
-        let (place, offsets) = self.events(&request.body)?;
+        let (place, offsets, written_at) = self.events(&request.body)?;
         Ok(Arrived {
             request: number,
             lane: Lane {
@@ -46,15 +47,24 @@ impl Decoder {
             attempt: numeric("parcelhook-attempt")?,
             transaction: header("webhook-id")?.to_owned(),
             processed: false,
+            waited_ms: now_ms().saturating_sub(written_at),
         })
     }
 
-    /// The one partition and the offsets of a body's events.
-    fn events(&self, body: &[u8]) -> Result<(Place, Vec<i64>), String> {
+    /// Whether an event of the request is one that some receivers refuse.
+    pub(super) fn is_poison(&self, arrived: &Arrived) -> bool {
+        let place = arrived.lane.place;
+        let mut offsets = arrived.offsets.iter();
+        offsets.any(|offset| self.source.is_poison(place, *offset))
+    }
+
+    /// The one partition and the offsets of a body's events, and when the first was written.
+    fn events(&self, body: &[u8]) -> Result<(Place, Vec<i64>, u64), String> {
         let body: Body<'_> = serde_json::from_slice(body)
             .map_err(|error| format!("{error} in {}", String::from_utf8_lossy(body)))?;
         let mut place = None;
         let mut offsets = Vec::with_capacity(body.events.len());
+        let mut first_written_at = None;
         for event in &body.events {
             let topic = self.topics.get(event.topic).copied();
             let here = Place {
@@ -66,15 +76,13 @@ impl Decoder {
                     "events of {here} beside those of another partition"
                 ));
             }
-            if !self.source.wrote(here, event) {
-                return Err(format!(
-                    "{here}/{} is not as written: {event:?}",
-                    event.offset
-                ));
-            }
+            let written_at = self.source.written_at(here, event);
+            let written_at = written_at
+                .ok_or_else(|| format!("{here}/{} is not as written: {event:?}", event.offset))?;
+            first_written_at.get_or_insert(written_at);
             offsets.push(event.offset);
         }
         let place = place.ok_or("a request without events")?;
-        Ok((place, offsets))
+        Ok((place, offsets, first_written_at.unwrap_or(0)))
     }
 }

@@ -1,17 +1,24 @@
 //! As much of HTTP/1.1 as a receiver needs that must decide about every byte and every reset itself.
 
-use std::io::{Error, ErrorKind, Result};
+use std::{
+    io::{Error, ErrorKind, Result},
+    time::Duration,
+};
 
 use rustix::net::{RecvFlags, recv};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    time::timeout,
 };
 
 /// The most of a request's head; the worker's are far smaller.
 const HEAD_BYTES: usize = 64 << 10;
 /// The most of a request's body: `transaction.maxBytes` and what the format adds.
 const BODY_BYTES: usize = 16 << 20;
+
+/// The pause between the bytes of a slow body.
+const TRICKLE: Duration = Duration::from_millis(200);
 
 /// A whole request.
 #[derive(Debug)]
@@ -69,6 +76,21 @@ pub(super) async fn answer(stream: &mut TcpStream, status: u16, headers: &str) -
 pub(super) async fn only_head(stream: &mut TcpStream) -> Result<()> {
     let head = b"HTTP/1.1 200 -\r\ncontent-length: 10\r\n\r\n";
     stream.write_all(head).await
+}
+
+/// Sends the head of a 200 whose body comes byte by byte, until the client hangs up.
+pub(super) async fn head_and_trickle(stream: &mut TcpStream) -> Result<()> {
+    let head = b"HTTP/1.1 200 -\r\ncontent-length: 1000000\r\n\r\n";
+    stream.write_all(head).await?;
+    while timeout(TRICKLE, hung_up(stream)).await.is_err() {
+        stream.write_all(b"x").await?;
+    }
+    Ok(())
+}
+
+/// Sends what could become an answer.
+pub(super) async fn half_a_line(stream: &mut TcpStream) -> Result<()> {
+    stream.write_all(b"HTTP/1.1 20").await
 }
 
 /// Waits until the client hangs up. It has nothing to say before it has an answer.

@@ -31,10 +31,11 @@ pub(crate) use self::{
 };
 use self::{
     http::Request,
-    mood::{Ending, RETRY_AFTER_SECONDS},
+    mood::{Asked, Ending, RETRY_AFTER_SECONDS},
 };
 use crate::{
     judge::{RequestNumber, Seen, Side},
+    roster::{DISTURBED, STUBBORN},
     witness::Witness,
 };
 
@@ -197,9 +198,13 @@ async fn exchange(
             return Ok(false);
         }
     };
-    let served = shared.served.fetch_add(1, Ordering::Relaxed);
+    let asked = Asked {
+        number: shared.served.fetch_add(1, Ordering::Relaxed),
+        since_start: shared.witness.elapsed(),
+        is_poison: shared.decoder.is_poison(&arrived),
+    };
     let mood = *shared.mood.borrow();
-    let reply = mood.reply(served, shared.witness.elapsed());
+    let reply = mood.reply(asked);
     arrived.processed = reply.processed;
     // Cut by us when this is dropped at any wait below, because the receiver refuses.
     let mut exchange = Exchange {
@@ -250,6 +255,15 @@ async fn end(
             stream.set_zero_linger()?;
             Ok(false)
         }
+        Ending::HeadThenTrickle => {
+            exchange.answered(200, 0);
+            http::head_and_trickle(stream).await?;
+            Ok(false)
+        }
+        Ending::HalfALine => {
+            http::half_a_line(stream).await?;
+            Ok(false)
+        }
         Ending::Reset | Ending::Never => {
             stream.set_zero_linger()?;
             Ok(false)
@@ -286,11 +300,22 @@ impl Receivers {
         receiver.with_context(|| format!("no target {target}"))
     }
 
-    /// Lets all behave well.
-    pub(crate) fn calm(&self) {
-        self.0
-            .iter()
-            .for_each(|receiver| receiver.behave(Mood::Healthy));
+    /// Lets all behave well, or all but the one that refuses events for good.
+    pub(crate) fn calm(&self, stubborn_too: bool) {
+        for (target, receiver) in (0..).zip(&self.0) {
+            if stubborn_too || target != STUBBORN {
+                receiver.behave(Mood::Healthy);
+            }
+        }
+    }
+
+    /// Lets all hang that faults disturb.
+    pub(crate) fn hang(&self) {
+        for (target, receiver) in (0..).zip(&self.0) {
+            if DISTURBED.contains(&target) {
+                receiver.behave(Mood::Hanging);
+            }
+        }
     }
 
     /// Lets each behave as the roster says.

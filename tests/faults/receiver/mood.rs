@@ -42,6 +42,23 @@ pub(crate) enum Mood {
     Slow,
     /// Processes the request, but answers when the worker has given up.
     TooSlow,
+    /// Healthy, but refuses requests with an event that is poison, and processes nothing of them.
+    Poison,
+    /// Processes the request, but its answer ends within its first line.
+    Truncated,
+    /// Processes the request and says so, but its body takes longer than the worker waits.
+    SlowBody,
+}
+
+/// What is asked of a receiver.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Asked {
+    /// The number of the request, from 0.
+    pub(crate) number: u64,
+    /// How long after the receiver's start it came.
+    pub(crate) since_start: Duration,
+    /// Whether one of its events is poison.
+    pub(crate) is_poison: bool,
 }
 
 /// What follows a request.
@@ -63,13 +80,17 @@ pub(crate) enum Ending {
     Reset,
     /// With the head of a 200 that promises a body, then a reset.
     HeadThenReset,
+    /// With the head of a 200 and a body that comes byte by byte and never ends.
+    HeadThenTrickle,
+    /// Within the first line of an answer.
+    HalfALine,
     /// Only when the client hangs up.
     Never,
 }
 
 impl Mood {
     /// Those that a fault can bring.
-    pub(crate) const DISTURBED: [Self; 9] = [
+    pub(crate) const DISTURBED: [Self; 12] = [
         Self::Unavailable,
         Self::Hanging,
         Self::Refusing,
@@ -79,17 +100,26 @@ impl Mood {
         Self::ResetAfterHead,
         Self::Slow,
         Self::TooSlow,
+        Self::Poison,
+        Self::Truncated,
+        Self::SlowBody,
     ];
 
-    /// The reply to a receiver's request of this number, which came this long after its start.
-    pub(crate) fn reply(self, number: u64, since_start: Duration) -> Reply {
+    /// The reply to a request.
+    pub(crate) fn reply(self, asked: Asked) -> Reply {
+        let Asked {
+            number,
+            since_start,
+            is_poison,
+        } = asked;
         let status = |processed, status| Reply {
             processed,
             delay: Duration::ZERO,
             ending: Ending::Status(status),
         };
         match self {
-            Self::Healthy => status(true, 200),
+            Self::Poison if is_poison => status(false, 422),
+            Self::Healthy | Self::Poison => status(true, 200),
             Self::Flapping => {
                 let is_up = (since_start.as_millis() / FLAP.as_millis()).is_multiple_of(2);
                 if is_up {
@@ -115,6 +145,14 @@ impl Mood {
                 ending: Ending::HeadThenReset,
                 ..status(true, 200)
             },
+            Self::Truncated => Reply {
+                ending: Ending::HalfALine,
+                ..status(true, 200)
+            },
+            Self::SlowBody => Reply {
+                ending: Ending::HeadThenTrickle,
+                ..status(true, 200)
+            },
             Self::Slow => Reply {
                 delay: SLOW,
                 ..status(true, 200)
@@ -134,18 +172,24 @@ mod tests {
     #[test]
     fn every_disturbance_differs_from_health() {
         for mood in Mood::DISTURBED {
-            let differs = |number| {
-                let now = Duration::ZERO;
-                mood.reply(number, now) != Mood::Healthy.reply(number, now)
+            let asked = Asked {
+                is_poison: true,
+                ..Asked::default()
             };
-            assert!(differs(0), "{mood:?}");
+            assert_ne!(mood.reply(asked), Mood::Healthy.reply(asked), "{mood:?}");
         }
     }
 
     #[test]
     fn what_is_up_now_and_then_is_both() {
         for mood in [Mood::Flapping, Mood::Shaky] {
-            let at = |number: u64| mood.reply(number, FLAP * u32::try_from(number).unwrap());
+            let at = |number: u64| {
+                mood.reply(Asked {
+                    number,
+                    since_start: FLAP * u32::try_from(number).unwrap(),
+                    is_poison: false,
+                })
+            };
             let replies: Vec<_> = (0..SHAKY).map(|number| at(number).ending).collect();
             assert!(replies.contains(&Ending::Status(200)));
             assert!(replies.iter().any(|ending| *ending != Ending::Status(200)));

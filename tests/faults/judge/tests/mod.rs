@@ -1,5 +1,6 @@
 //! Made-up histories: each invariant is found broken when it is, and only then.
 
+mod letters;
 mod promises;
 mod repetitions;
 mod shape;
@@ -75,6 +76,7 @@ impl Story {
             attempt,
             transaction: format!("{offsets:?}"),
             processed,
+            waited_ms: 5,
         };
         self.see(Seen::Arrived(arrived));
         request
@@ -118,6 +120,9 @@ impl Story {
             last,
             incarnation: INCARNATION.to_owned(),
             prev: None,
+            bucket: 0,
+            at: first,
+            reference: false,
         })
     }
 
@@ -128,13 +133,19 @@ impl Story {
 
     fn row_of(&mut self, epoch: &str, incarnation: &str, delivered_through: i64) -> &mut Self {
         let lane = self.lane;
+        let written_ms = self.now_ms;
         self.see(Seen::Row {
             lane,
             epoch: epoch.to_owned(),
+            written_ms,
             row: Some(RowSeen {
                 incarnation: incarnation.to_owned(),
                 delivered_through,
                 insured: false,
+                overflowed: false,
+                suspended: false,
+                bucket: 0,
+                resume_offset: 0,
             }),
         })
     }
@@ -144,8 +155,25 @@ impl Story {
         self.see(Seen::Row {
             lane,
             epoch: EPOCH.to_owned(),
+            written_ms: 0,
             row: None,
         })
+    }
+
+    /// The dead letter of an event, written so long ago.
+    fn letter(&mut self, offset: i64, ago_ms: u64) -> &mut Self {
+        let (lane, written_ms) = (self.lane, self.now_ms - ago_ms);
+        self.see(Seen::Letter {
+            lane,
+            offset,
+            written_ms,
+        })
+    }
+
+    /// The workers' own topics are read to where they end now.
+    fn tailed(&mut self, look: u64) -> &mut Self {
+        let asked_ms = self.now_ms;
+        self.see(Seen::Tailed { look, asked_ms })
     }
 
     /// Gives all other targets what there is, so that commits are about the story's lane alone.

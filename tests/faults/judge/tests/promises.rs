@@ -9,7 +9,7 @@ fn what_should_be_is_found_in_order() {
     story.answered(ambiguous, 500).later(80);
     let again = story.attempt(0, &[2, 3], true, 2);
     story.answered(again, 200).others_got(0..4).committed(0, 4);
-    story.see(Seen::Tailed { look: 0 });
+    story.tailed(0);
     story.see(Seen::Produced {
         place: PLACE,
         end: 4,
@@ -84,7 +84,7 @@ fn a_commit_over_what_was_neither_delivered_nor_parked_is_unsafe() {
     let mut story = Story::new();
     story.others_got(0..2).delivered(0, &[0]).committed(7, 2);
     assert_eq!(story.broken(), [], "the retry topic was not read so far");
-    story.see(Seen::Tailed { look: 7 });
+    story.tailed(7);
     assert_eq!(story.broken(), [Invariant::CommitSafety]);
 }
 
@@ -139,7 +139,7 @@ fn a_commit_over_parked_events_is_safe_with_a_row_only() {
         story.others_got(0..2).delivered(0, &[0]).committed(7, 2);
         story.parked(first, last);
         written(&mut story);
-        story.see(Seen::Tailed { look: 7 });
+        story.tailed(7);
         assert_eq!(story.broken().is_empty(), kept, "{name}");
     }
 }
@@ -149,7 +149,7 @@ fn a_row_that_was_gone_before_the_commit_does_not_help() {
     let mut story = Story::new();
     story.others_got(0..2).delivered(0, &[0]).parked(1, 1);
     story.row(0).tombstone().committed(7, 2);
-    story.see(Seen::Tailed { look: 7 });
+    story.tailed(7);
     assert_eq!(story.broken(), [Invariant::CommitSafety]);
 }
 
