@@ -60,11 +60,12 @@ impl Manifests {
         })
     }
 
-    /// A directory with all manifests for one process.
+    /// A directory with all manifests for one process, also those that are missing elsewhere now: a
+    /// process that never knew of a target cannot keep its events, unless an owner before it said so.
     pub(crate) fn directory(&self, worker: WorkerNumber) -> Result<PathBuf> {
         let directory = directories::fresh("targets")?;
         for (target, _) in roster::all() {
-            self.write(&directory, worker, target)?;
+            self.put(&directory, worker, target)?;
         }
         Ok(directory)
     }
@@ -78,19 +79,23 @@ impl Manifests {
 
     /// Writes a target's manifest, or takes it away.
     pub(crate) fn write(&self, directory: &Path, worker: WorkerNumber, target: u8) -> Result<()> {
-        let name = TARGETS[usize::from(target)].name;
-        let place = directory.join(format!("{name}.json"));
-        if self.variable[usize::from(target)].missing {
-            return match fs::remove_file(&place) {
-                Err(error) if error.kind() != ErrorKind::NotFound => {
-                    Err(error).with_context(|| format!("remove {}", place.display()))
-                }
-                Ok(()) | Err(_) => Ok(()),
-            };
+        if !self.variable[usize::from(target)].missing {
+            return self.put(directory, worker, target);
         }
+        let place = place(directory, target);
+        match fs::remove_file(&place) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("remove {}", place.display()))
+            }
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    fn put(&self, directory: &Path, worker: WorkerNumber, target: u8) -> Result<()> {
         let text = self.manifest(worker, usize::from(target)).to_string();
+        let place = place(directory, target);
         // Names that begin with a dot are not read.
-        let written = directory.join(format!(".{name}.json"));
+        let written = directory.join(format!(".{}.json", TARGETS[usize::from(target)].name));
         fs::write(&written, text).with_context(|| format!("write {}", written.display()))?;
         fs::rename(&written, &place).with_context(|| format!("write {}", place.display()))
     }
@@ -149,4 +154,8 @@ impl Variable {
             missing: false,
         }
     }
+}
+
+fn place(directory: &Path, target: u8) -> PathBuf {
+    directory.join(format!("{}.json", TARGETS[usize::from(target)].name))
 }

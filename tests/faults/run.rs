@@ -105,7 +105,11 @@ impl Run {
         let kafka = Arc::new(Kafka::cluster(3).await?);
         let mut topics = Vec::new();
         for _ in 0..TOPICS {
-            topics.push(kafka.create_topic("faults", PARTITIONS.into(), &[]).await?);
+            let topic = eventually("a source topic", SETTLES, async || {
+                // One that was made after all, by a call that took too long, harms nobody.
+                kafka.create_topic("faults", PARTITIONS.into(), &[]).await
+            });
+            topics.push(topic.await?);
         }
         let source = Source::new(settings.seed);
         let witness = Arc::new(Witness::new(source, &directory.join("journal.jsonl"))?);
@@ -368,7 +372,7 @@ async fn take_larger_events(kafka: &Kafka, topics: &[String]) -> Result<()> {
     .await?;
     for topic in topics {
         let larger = [("max.message.bytes", LARGEST_EVENT_BYTES)];
-        kafka.configure_topic(topic, &larger).await?;
+        kafka.configure_patiently(topic, &larger).await?;
     }
     Ok(())
 }

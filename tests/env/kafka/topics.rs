@@ -128,14 +128,17 @@ impl Kafka {
         let own: Vec<(&str, &str)> = own.iter().map(|(name, set)| (&**name, &**set)).collect();
         let others = own.iter().filter(|(name, _)| *name != property);
         let changed: Vec<(&str, &str)> = others.copied().chain([(property, value)]).collect();
-        self.configure_with_patience(topic, &changed).await?;
+        self.configure_patiently(topic, &changed).await?;
         let told = story.await;
-        self.configure_with_patience(topic, &own).await?;
+        self.configure_patiently(topic, &own).await?;
         told
     }
 
-    /// The same as [`Kafka::configure_topic`] while brokers may be away.
-    async fn configure_with_patience(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
+    /// The same as [`Kafka::configure_topic`] while brokers may be away, or slow.
+    ///
+    /// # Errors
+    /// When Kafka refuses for a minute.
+    pub async fn configure_patiently(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
         eventually(&format!("a change of topic {topic}"), CALL, async || {
             // A call that went to a broker that is away is never answered.
             tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?

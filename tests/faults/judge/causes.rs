@@ -18,6 +18,10 @@ const WAKES_UP_MS: u64 = 15_000;
 /// How long after a member has come or gone partitions may still move.
 const GROUP_SETTLES_MS: u64 = 10_000;
 
+/// How long after a topic has got a partition more partitions may still move: each worker looks every
+/// ten seconds.
+const GROWTH_SETTLES_MS: u64 = 10_000 + GROUP_SETTLES_MS;
+
 /// How long brokers may take no event from any of the load's writers, each of which writes many times
 /// a second, before that is a disturbance: a stalled machine is one, too.
 const SILENCE_MS: u64 = 3_000;
@@ -101,6 +105,8 @@ pub(crate) struct Disturbances {
     produced_ms: Option<u64>,
     /// When workers came or went.
     members_ms: Vec<u64>,
+    /// When topics got a partition more.
+    grew_ms: Vec<u64>,
     counts: BTreeMap<Cause, u64>,
 }
 
@@ -125,6 +131,11 @@ impl Disturbances {
             true => self.kafka.push((at_ms, None)),
             false => close(&mut self.kafka, at_ms),
         }
+    }
+
+    /// A topic has a partition more.
+    pub(crate) fn grew(&mut self, at_ms: u64) {
+        self.grew_ms.push(at_ms);
     }
 
     /// Brokers took an event of the load.
@@ -176,9 +187,12 @@ impl Disturbances {
 
     /// Whether the group may have been forming anew at some time between the two.
     fn was_unsettled(&self, earlier: &Taken, again: &Repetition) -> bool {
-        let mut latest_first = self.members_ms.iter().rev();
-        let last = latest_first.find(|changed| **changed <= again.at_ms);
-        last.is_some_and(|changed| changed + GROUP_SETTLES_MS >= earlier.at_ms)
+        let between = |changes: &[u64], settles_ms: u64| {
+            let mut latest_first = changes.iter().rev();
+            let last = latest_first.find(|changed| **changed <= again.at_ms);
+            last.is_some_and(|changed| changed + settles_ms >= earlier.at_ms)
+        };
+        between(&self.members_ms, GROUP_SETTLES_MS) || between(&self.grew_ms, GROWTH_SETTLES_MS)
     }
 
     fn cause(&self, earlier: &Taken, again: &Repetition) -> Cause {

@@ -105,7 +105,9 @@ impl Judge {
         match seen {
             Seen::Produced { place, end } => {
                 self.disturbances.produced(at_ms);
-                self.ends.insert(*place, *end);
+                if self.ends.insert(*place, *end).is_none() {
+                    self.disturbances.grew(at_ms);
+                }
             }
             Seen::Arrived(arrived) => self.arrived(at_ms, arrived),
             Seen::Foreign { target, what } => {

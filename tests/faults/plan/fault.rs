@@ -177,10 +177,11 @@ impl Fault {
             Self::Storm { stays_ms } => stays_ms.iter().map(|stay| stay + 1_000).sum(),
             Self::Failpoint { .. } => 8_000,
             Self::RestartBroker { .. } => 12_000,
-            Self::KillBroker { ms, .. } | Self::MoveCoordinator { ms } => ms + 8_000,
+            Self::KillBroker { ms, .. }
+            | Self::MoveCoordinator { ms }
+            | Self::RefuseWrites { ms, .. } => ms + 8_000,
             Self::KillTwoBrokers { ms, .. } | Self::KillAllBrokers { ms } => ms + 12_000,
             Self::FreezeBroker { ms, .. } => ms + 1_000,
-            Self::RefuseWrites { ms, .. } => ms + 500,
             Self::FreezeWorker { ms, .. }
             | Self::NoFiles { ms, .. }
             | Self::Link { ms, .. }

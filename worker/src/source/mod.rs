@@ -10,6 +10,7 @@ mod care;
 pub mod claim;
 pub(crate) mod client;
 mod commit;
+mod dropped;
 mod ffi;
 pub mod inbox;
 pub mod lease;

@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use super::budget::Budget;
 use super::care::Care;
 use super::commit::Verdict;
+use super::dropped::Dropped;
 use super::inbox::WorkerBytes;
 use super::rebalance::{GroupConsumer, SharedOwnership, apply, lock};
 use super::rewind::Rewind;
@@ -76,6 +77,7 @@ impl SourceThread {
             budget: Budget::new(self.config.budget_bytes),
             care: Care::default(),
             rewind: Rewind::default(),
+            dropped: Dropped::default(),
             subscribed: BTreeSet::new(),
             next_review: clock::now(),
             next_commit_look: clock::now(),
@@ -122,6 +124,7 @@ struct Reader {
     budget: Budget,
     care: Care,
     rewind: Rewind,
+    dropped: Dropped,
     subscribed: BTreeSet<String>,
     next_review: Instant,
     next_commit_look: Instant,
@@ -322,6 +325,7 @@ impl Reader {
             Verdict::Acked | Verdict::Retry => Ok(()),
             Verdict::MemberLost => {
                 tracing::warn!("the group has dropped this member; waiting to be told");
+                self.dropped.refused(now, self.rebalances());
                 Ok(())
             }
             Verdict::Fenced => Err(SourceError::Fenced),
@@ -330,6 +334,10 @@ impl Reader {
 
     fn look_after(&mut self, gate_is_open: bool) -> Result<(), SourceError> {
         let now = clock::now();
+        if self.dropped.is_deaf(now, self.rebalances()) {
+            tracing::error!("a dropped member was not told of it; making a new consumer");
+            return self.renew(now);
+        }
         let topics = &self.subscribed;
         let ownership = &self.thread.ownership;
         self.care.resolve(&self.consumer, ownership, now);
@@ -373,6 +381,10 @@ impl Reader {
             .let_go(&self.consumer, &all, let_go_by);
         self.care.forget_questions();
         client::close(self.consumer, deadline);
+    }
+
+    fn rebalances(&self) -> u64 {
+        lock(&self.thread.ownership).counters.rebalances
     }
 
     fn report(&self) -> SourceReport {

@@ -109,6 +109,30 @@ fn a_partition_that_went_to_a_silent_guest_and_came_back_may_repeat() {
 }
 
 #[test]
+fn a_partition_may_move_for_a_while_after_its_topic_has_got_one_more() {
+    let repeated = |later_ms: u64| {
+        let mut story = Story::new();
+        story.see(Seen::Produced {
+            place: PLACE,
+            end: 1,
+        });
+        story.later(later_ms).others_got(0..1);
+        story.delivered(0, &[0]).delivered(0, &[0]).cause()
+    };
+    assert_eq!(repeated(15_000), [(Cause::HeldBack, 1)]);
+    assert_eq!(repeated(25_000), [(Cause::Unexplained, 1)]);
+}
+
+#[test]
+fn a_worker_that_did_not_reach_the_brokers_well_may_repeat() {
+    let mut story = Story::new();
+    story.worker(0, WorkerChange::Started).later(60_000);
+    story.worker(0, WorkerChange::Hampered).later(11_000);
+    story.others_got(0..1).delivered(0, &[0]).delivered(0, &[0]);
+    assert_eq!(story.cause(), [(Cause::Hampered, 1)]);
+}
+
+#[test]
 fn a_kill_explains_only_what_the_dead_had_delivered() {
     let mut story = Story::new();
     story.others_got(0..1).delivered(0, &[0]);
