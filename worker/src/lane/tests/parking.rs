@@ -6,7 +6,7 @@ use parcelhook_crds::spec::source::KeyMatch;
 
 use super::*;
 use crate::park::bucket::bucket;
-use crate::park::{Order, Refused, Ticket};
+use crate::park::{Order, Refused, Run, Ticket};
 
 fn parked(bench: &Bench) -> Vec<i64> {
     let runs = bench.topics.buckets.values().flatten();
@@ -377,4 +377,37 @@ fn what_was_delivered_after_its_lane_had_left_is_not_sent_again() {
     }
     assert_eq!(bench.delivered(slow, 0), [1, 4]);
     assert_eq!(bench.delivered(1, 0), [0, 1, 2, 3, 4, 5]);
+}
+
+/// A worker that starts again may not begin to count again: what has an end would never end.
+#[test]
+fn a_successor_counts_attempts_on_and_waits_as_long_as_its_predecessor_would_have() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    bench.end(0, unavailable());
+    bench.wait(3);
+    bench.end(0, unavailable());
+    bench.wait(1);
+    bench.die_and_take_over(0, 1);
+    assert!(bench.in_flight.is_empty(), "the second backoff is 4 s");
+    bench.wait(5);
+    assert_eq!(bench.in_flight[0].request.attempt, 3);
+}
+
+/// Whatever a receiver answers, what is written about it cannot make a record invalid.
+#[test]
+fn a_parked_record_tells_the_reason_and_no_words_of_the_receiver() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    let attempt = Attempt {
+        status: Some(503),
+        reason: Reason::HttpStatus,
+        detail: Some("<html>\r\nX-Injected: yes".to_owned()),
+        ..unavailable()
+    };
+    bench.end(0, attempt);
+    let runs: Vec<&Run> = bench.topics.buckets.values().flatten().collect();
+    assert_eq!(runs[0].last_error.as_deref(), Some("HTTPStatus 503"));
 }

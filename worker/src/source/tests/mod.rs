@@ -240,6 +240,25 @@ async fn a_partition_that_does_not_drain_is_paused_alone_and_goes_on_later() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_partition_that_was_paused_is_read_on_by_whoever_has_it_next() {
+    let cluster = Cluster::with_topic("handed", 2);
+    for partition in 0..2 {
+        cluster.produce_large("handed", partition, 200, 5_000).await;
+    }
+    let first = Worker::start(&cluster, "g", Habit::HoldPartition(1));
+    first.subscribe("handed", StartFrom::Earliest).await;
+    first.received_of("handed", 0, 200).await;
+    first.paused("handed", 1).await;
+    let second = Worker::start(&cluster, "g", Habit::Deliver);
+    second.subscribe("handed", StartFrom::Earliest).await;
+    first.shut_down().await;
+    second.owns(2).await;
+    second.received_of("handed", 1, 200).await;
+    assert_eq!(second.offsets("handed", 1), (0..200).collect::<Vec<_>>());
+    second.shut_down().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_goes_and_comes_back_costs_nothing_but_time() {
     let cluster = Cluster::with_topic("t", 1);
     cluster.produce("t", 0, 0..5).await;
