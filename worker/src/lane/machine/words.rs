@@ -87,31 +87,31 @@ pub enum After {
         /// How many.
         events: u32,
     },
-    /// Ask [`Machine::work`].
+    /// Ask [`Machine::work`](super::Machine::work).
     Work,
 }
 
 /// What the lane has to do now, besides attempts while it is live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
-    /// Produce the lane's row: [`Machine::write_row`].
+    /// Produce the lane's row: [`Machine::write_row`](super::Machine::write_row).
     WriteRow,
-    /// Produce a run that begins behind the queue's first `skip` events: [`Machine::park`].
+    /// Produce a run that begins behind the queue's first `skip` events: [`Machine::park`](super::Machine::park).
     Park {
         /// Events that are on their way already.
         skip: u64,
     },
-    /// Read the bucket: [`Machine::begin_drain`].
+    /// Read the bucket: [`Machine::begin_drain`](super::Machine::begin_drain).
     BeginDrain,
-    /// Let the reader send more: [`Machine::more`].
+    /// Let the reader send more: [`Machine::more`](super::Machine::more).
     More,
-    /// Send drained events: [`Machine::drainable`], [`Machine::start_drain`].
+    /// Send drained events: [`Machine::drainable`](super::Machine::drainable), [`Machine::start_drain`](super::Machine::start_drain).
     Attempt,
-    /// Produce a dead letter: [`Machine::give_up`].
+    /// Produce a dead letter: [`Machine::give_up`](super::Machine::give_up).
     GiveUp,
-    /// Stop reading: [`Machine::rest`].
+    /// Stop reading: [`Machine::rest`](super::Machine::rest).
     Rest,
-    /// Produce the tombstone: [`Machine::tombstone`].
+    /// Produce the tombstone: [`Machine::tombstone`](super::Machine::tombstone).
     Tombstone,
 }
 
