@@ -21,6 +21,7 @@ mod expiry;
 #[cfg(test)]
 mod explore;
 mod gate;
+mod gather;
 mod inheriting;
 mod line;
 pub mod machine;
@@ -130,6 +131,8 @@ pub struct Away {
     pub room: usize,
     /// When it began to drain.
     pub turn: Option<Instant>,
+    /// Since when events wait for more to share a parked record.
+    pub gathers_since: Option<Instant>,
     /// Whether it was told that the lane stopped at a gap.
     pub stopped: bool,
     /// Counts the lane with its target; none when this worker does not know the target.
@@ -150,6 +153,7 @@ impl Away {
             drain: None,
             room: 0,
             turn: None,
+            gathers_since: None,
             stopped: false,
             count: None,
             at_risk: false,

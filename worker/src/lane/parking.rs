@@ -15,7 +15,6 @@ use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
 use super::surroundings::Surroundings;
-use super::unacked::Unacked;
 use super::{Away, LaneKey};
 use crate::clock;
 use crate::failpoint::{self, Failpoint};
@@ -46,7 +45,11 @@ impl<P> Shard<P> {
                 return false;
             }
             let room = self.drained.most(partition.room(key));
-            let Some(work) = next_work(partition, key, &mut self.unacked, (room, now, ages)) else {
+            let may_park = self.may_park(key, now);
+            let Some(partition) = self.partitions.get_mut(&key.slot) else {
+                return false;
+            };
+            let Some(work) = next_work(partition, key, may_park, (room, now, ages)) else {
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -155,6 +158,9 @@ impl<P> Shard<P> {
             return false;
         };
         self.unacked.began(key.slot, number, bucket, bytes);
+        if let Some(away) = partition.lane_mut(key).and_then(|lane| lane.away.as_mut()) {
+            away.gathers_since = None;
+        }
         self.out.push_back(Out::Produce(ticket(key, number), order));
         true
     }
@@ -320,19 +326,15 @@ impl<P> Shard<P> {
 fn next_work(
     partition: &mut Partition,
     key: LaneKey,
-    unacked: &mut Unacked,
+    may_park: bool,
     (room_most, now, ages): (usize, Instant, Ages),
 ) -> Option<Work> {
     let lane = partition.lane(key)?;
-    let bucket = lane.away.as_ref()?.address.bucket;
-    if !unacked.has_room(bucket) {
-        unacked.wait(bucket, key);
-    }
     let sight = Sight {
         waiting: partition.waiting(lane),
         // The queue is walked, so only when it matters.
         hold_is_full: lane.machine.holds() && partition.holds_more_than(lane, HOLD_BYTES),
-        may_park: unacked.has_room(bucket),
+        may_park,
         room_most,
         position: partition.position(),
         ages,

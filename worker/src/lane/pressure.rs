@@ -10,6 +10,7 @@ use parcelhook_crds::lane::ParkReason;
 
 use super::LaneKey;
 use super::machine::Due;
+use super::partition::Partition;
 use super::shard::Shard;
 use crate::clock;
 use crate::source::ledger::Seq;
@@ -73,9 +74,7 @@ impl<P> Shard<P> {
         let budget = self.surroundings.budget_bytes;
         let mut slow = Vec::new();
         for partition in self.partitions.values_mut() {
-            let used = partition.progress().worker_bytes();
-            let short = used.saturating_mul(100) >= budget.saturating_mul(SHARE_PERCENT);
-            if partition.may_act() && (short || partition.progress().is_paused()) {
+            if partition.may_act() && is_short(partition, budget) {
                 slow.extend(partition.slow_lanes(now));
             }
         }
@@ -88,6 +87,13 @@ impl<P> Shard<P> {
         let due = Due::At(now, clock::unix_millis());
         self.leave(key, ParkReason::Overflow, due, now);
     }
+}
+
+/// Whether what waits in the partition keeps others from being read, or soon will.
+pub(super) fn is_short(partition: &Partition, budget: u64) -> bool {
+    let progress = partition.progress();
+    let used = progress.worker_bytes();
+    progress.is_paused() || used.saturating_mul(100) >= budget.saturating_mul(SHARE_PERCENT)
 }
 
 #[cfg(test)]

@@ -26,6 +26,8 @@ pub struct Surroundings {
     pub shards: u64,
     /// How long a target may be missing before it counts as deleted.
     pub absence: Duration,
+    /// How long an event of a lane that parks may wait for others to share a record.
+    pub gather: Duration,
 }
 
 impl Surroundings {

@@ -241,6 +241,10 @@ fn channels<T>(count: usize, capacity: usize) -> (Vec<mpsc::Sender<T>>, Vec<mpsc
     (0..count).map(|_| mpsc::channel(capacity)).unzip()
 }
 
+/// A record for each event costs a hundred times what an event in a full record costs, and nobody waits
+/// for what is parked: only its commit, and its bytes, which the budget counts.
+const GATHER: Duration = Duration::from_secs(1);
+
 fn surroundings(
     config: &Config,
     internal: &Internal,
@@ -257,6 +261,7 @@ fn surroundings(
         budget_bytes: config.byte_budget as u64,
         shards: config.shards.get() as u64,
         absence: roster::ABSENCE,
+        gather: GATHER,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a shard promises, driven without threads, sockets or clocks.
 
 mod configuration;
+mod drains;
 mod expiry;
 mod parking;
 mod promises;
@@ -355,6 +356,7 @@ fn surroundings() -> Surroundings {
         budget_bytes: 16 << 20,
         shards: 1,
         absence: ABSENCE,
+        gather: Duration::ZERO,
     }
 }
 

@@ -251,88 +251,6 @@ fn an_event_that_the_topic_does_not_take_goes_alone_and_then_by_its_place() {
     );
 }
 
-/// One lane that drains well leaves room for several at once; none of those that wait is forgotten.
-#[test]
-fn lanes_that_wait_for_room_all_get_their_turn() {
-    let mut bench = Bench::new([]);
-    bench.shard = Shard::new(Surroundings {
-        // 64 KiB for what is read back: four lanes at first, or one that drains well.
-        budget_bytes: 1 << 17,
-        ..surroundings()
-    });
-    bench.apply((1..=20).map(target));
-    bench.assign(0, vec![]);
-    bench.read(0, 0..18);
-    bench.end(bench.attempt_of(1), unavailable());
-    bench.wait(3);
-    for _ in 0..4 {
-        bench.end(bench.attempt_of(1), delivered());
-    }
-    for number in 2..=20 {
-        bench.end(bench.attempt_of(number), unavailable());
-    }
-    bench.wait(3);
-    assert_eq!(bench.in_flight.len(), 1, "one has all the room");
-    while !bench.in_flight.is_empty() {
-        bench.end(0, delivered());
-    }
-    for number in 1..=20 {
-        let expected: Vec<i64> = (0..18).collect();
-        assert_eq!(bench.delivered(number, 0), expected, "target {number}");
-    }
-}
-
-/// There is room for one lane only, and it has much to send.
-#[test]
-fn a_lane_that_drains_for_long_gives_way_to_one_that_waits() {
-    let mut bench = Bench::new([]);
-    bench.shard = Shard::new(Surroundings {
-        budget_bytes: 1 << 15,
-        ..surroundings()
-    });
-    bench.apply([target(1), target(2)]);
-    bench.assign(0, vec![]);
-    bench.read(0, 0..60);
-    bench.end(bench.attempt_of(1), unavailable());
-    bench.wait(3);
-    bench.end(bench.attempt_of(2), unavailable());
-    let mut before = Vec::new();
-    while bench.delivered(2, 0).len() < 60 {
-        bench.wait(1);
-        before.push(bench.delivered(1, 0).len());
-        bench.end(0, delivered());
-    }
-    assert!(before[3] > 0, "the first was there first");
-    let half_way = before[before.len() / 2];
-    assert!(half_way < 60, "and did not keep all to itself: {before:?}");
-    while !bench.in_flight.is_empty() {
-        bench.end(0, delivered());
-        bench.wait(1);
-    }
-    let all: Vec<i64> = (0..60).collect();
-    assert_eq!(
-        (bench.delivered(1, 0), bench.delivered(2, 0)),
-        (&*all, &*all)
-    );
-}
-
-/// A parked record may be many times larger than what a lane reads at first.
-#[test]
-fn events_larger_than_the_room_of_a_drain_come_back_one_after_the_other() {
-    let mut bench = Bench::new([target(1)]);
-    bench.assign(0, vec![]);
-    let value = format!("\"{}\"", "x".repeat(300 << 10));
-    bench.take(0, (0..12).map(|offset| record_of(offset, &value)).collect());
-    bench.end(0, unavailable());
-    bench.wait(3);
-    while !bench.in_flight.is_empty() {
-        bench.end(0, delivered());
-    }
-    let expected: Vec<i64> = (0..12).collect();
-    assert_eq!(bench.delivered(1, 0), expected);
-    assert!(bench.topics.rows.is_empty(), "the lane is live again");
-}
-
 /// Its copy was never made, because another lane's runs filled the bucket.
 #[test]
 fn what_was_delivered_after_its_lane_had_left_is_not_sent_again() {
@@ -410,4 +328,56 @@ fn a_parked_record_tells_the_reason_and_no_words_of_the_receiver() {
     bench.end(0, attempt);
     let runs: Vec<&Run> = bench.topics.buckets.values().flatten().collect();
     assert_eq!(runs[0].last_error.as_deref(), Some("HTTPStatus 503"));
+}
+
+/// A record of its own for each event costs many times as much.
+#[test]
+fn events_of_a_lane_that_parks_wait_a_moment_for_others_to_share_a_record() {
+    let mut bench = Bench::new([]);
+    bench.shard = Shard::new(Surroundings {
+        gather: Duration::from_secs(1),
+        ..surroundings()
+    });
+    bench.apply([target(1)]);
+    bench.assign(0, vec![]);
+    let runs = |bench: &Bench| bench.topics.buckets.values().flatten().count();
+    bench.read(0, [0]);
+    bench.end(0, unavailable());
+    assert_eq!(
+        (runs(&bench), bench.frontier(0)),
+        (1, 1),
+        "the first at once"
+    );
+    bench.read(0, [1]);
+    bench.read(0, [2]);
+    assert_eq!((runs(&bench), bench.frontier(0)), (1, 1));
+    bench.wait(1);
+    assert_eq!((runs(&bench), bench.frontier(0)), (2, 3));
+    bench.read(0, 3..103);
+    assert_eq!((runs(&bench), bench.frontier(0)), (3, 103), "a whole one");
+    bench.read(0, [103]);
+    bench.wait(2);
+    assert_eq!(runs(&bench), 4);
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.delivered(1, 0), (0..104).collect::<Vec<_>>());
+    assert!(bench.topics.rows.is_empty(), "live again");
+}
+
+/// Where memory is short nothing waits for others.
+#[test]
+fn events_do_not_wait_for_others_in_a_partition_that_is_paused() {
+    let mut bench = Bench::new([]);
+    bench.shard = Shard::new(Surroundings {
+        gather: Duration::from_secs(1),
+        ..surroundings()
+    });
+    bench.apply([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    bench.end(0, unavailable());
+    bench.pause(0, true);
+    bench.read(0, [1]);
+    assert_eq!(bench.frontier(0), 2);
 }
