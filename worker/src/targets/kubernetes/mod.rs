@@ -11,6 +11,7 @@
 
 mod assembly;
 mod kept;
+mod round;
 mod secrets;
 mod shrink;
 

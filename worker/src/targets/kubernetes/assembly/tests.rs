@@ -1,7 +1,7 @@
 //! Promises of the assembly.
 
 use parcelhook_crds::compiled::Request;
-use parcelhook_crds::config::{Asked, Deleted};
+use parcelhook_crds::config::{Asked, Deleted, shard_of};
 
 use super::*;
 use crate::clock;
@@ -106,7 +106,7 @@ fn a_configuration_runs_only_when_every_shard_is_there() {
     for (name, bytes) in others {
         assembly.fetched(name, bytes).unwrap();
     }
-    assert_eq!(assembly.missing(), [last.0.clone()]);
+    assert_eq!(assembly.missing(), std::slice::from_ref(&last.0));
     assert_eq!(assembly.assemble(clock::now(), 0), Assembled::Incomplete);
     assert!(assembly.publish().is_none());
     assembly.not_fetched("it is away".to_owned());
