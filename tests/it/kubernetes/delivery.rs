@@ -1,10 +1,14 @@
 //! From `kubectl apply` to a delivery, and back to `kubectl get`.
 
+use std::time::Duration;
+
 use anyhow::{Result, ensure};
+use http::StatusCode;
 use parcelhook_env::{
     check::Expected,
-    eventually,
+    directories, eventually,
     kafka::Event,
+    kubernetes::Action,
     receiver::{Answer, Receiver},
 };
 
@@ -23,18 +27,23 @@ struct Story {
 }
 
 impl Story {
-    async fn begin() -> Result<Self> {
-        let release = Release::new("delivered").await?;
-        let topic = release.kafka.create_topic("delivered", 1, &[]).await?;
-        let receiver = Receiver::start()?;
-        let target = Manifest::new("hook", &topic, &receiver.url("/"));
-        release.apply(&target).await?;
-        Ok(Self {
+    async fn begin(purpose: &str) -> Result<Self> {
+        let release = Release::new(purpose).await?;
+        let topic = release.kafka.create_topic(purpose, 1, &[]).await?;
+        let story = Self {
             release,
             topic,
-            receiver,
+            receiver: Receiver::start()?,
             expected: Expected::default(),
-        })
+        };
+        story.sends_to(&story.receiver).await?;
+        Ok(story)
+    }
+
+    /// Applies the one target.
+    async fn sends_to(&self, receiver: &Receiver) -> Result<()> {
+        let target = Manifest::new("hook", &self.topic, &receiver.url("/"));
+        self.release.apply(&target).await
     }
 
     async fn produce(&mut self) -> Result<()> {
@@ -68,7 +77,7 @@ impl Story {
 
 #[tokio::test]
 async fn an_applied_target_delivers_and_kubectl_tells_how_its_webhook_fares() -> Result<()> {
-    let mut story = Story::begin().await?;
+    let mut story = Story::begin("delivered").await?;
     let _operator = story.release.operator().await?;
     let worker = story.release.worker().await?.start().await?;
     let ready = r#".status.conditions[?(@.type=="Ready")].status"#;
@@ -87,5 +96,49 @@ async fn an_applied_target_delivers_and_kubectl_tells_how_its_webhook_fares() ->
     story.delivered().await?;
     story.shows(".status.state", "UP").await?;
     assert!(worker.stop(SOON).await?.success());
+    Ok(())
+}
+
+#[tokio::test]
+async fn deliveries_go_on_while_the_api_server_refuses_breaks_off_and_is_away() -> Result<()> {
+    let mut story = Story::begin("away").await?;
+    let _operator = story.release.operator().await?;
+    let proxy = story.release.home.api.proxy()?;
+    let mut refusals = [429, 403, 410, 503].into_iter();
+    proxy.on_call(move |_| {
+        let refusal = refusals.next().map(StatusCode::from_u16);
+        match refusal {
+            Some(Ok(status)) => Action::Fail(status),
+            Some(Err(_)) | None => Action::Cut(Duration::from_secs(1)),
+        }
+    });
+    let kept = directories::fresh("kept")?;
+    let settings = story.release.worker_through(&proxy).await?;
+    let settings = settings.flag("--snapshot-dir", &kept);
+    let worker = settings.clone().start().await?;
+    story.produce().await?;
+    story.delivered().await?;
+
+    proxy.on_call(|_| Action::Lose);
+    proxy.cut_watches();
+    story.produce().await?;
+    story.delivered().await?;
+    assert!(worker.stop(SOON).await?.success());
+    let worker = settings.start().await?;
+    story.produce().await?;
+    story.delivered().await?;
+
+    proxy.pass();
+    let other = Receiver::start()?;
+    story.sends_to(&other).await?;
+    let page = format!("/targets/{}/hook", story.release.home.namespace);
+    eventually("the worker's change of mind", SOON, async || {
+        let shown = worker.page(&page).await?;
+        ensure!(shown.contains(&other.url("/")), "{shown}");
+        Ok(())
+    })
+    .await?;
+    story.produce().await?;
+    other.arrived(1, SOON).await?;
     Ok(())
 }

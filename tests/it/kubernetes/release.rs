@@ -1,12 +1,16 @@
 //! An operator and workers beside a real API server and real Kafka, each with a token of its own service
 //! account and no right that it does not need.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result};
 use parcelhook_env::{
     directories,
     kafka::{Access, Kafka},
+    kubernetes::{self, Proxy},
     process::{Launch, Process},
     worker::Settings,
 };
@@ -62,9 +66,18 @@ impl Release {
 
     /// The settings of a worker.
     pub(super) async fn worker(&self) -> Result<Settings> {
+        self.worker_by(&self.kubeconfig("worker").await?)
+    }
+
+    /// The settings of a worker that comes to the API server by way of a proxy.
+    pub(super) async fn worker_through(&self, proxy: &Proxy) -> Result<Settings> {
+        let access = self.access("worker").await?.through(proxy);
+        self.worker_by(&access.kubeconfig()?)
+    }
+
+    fn worker_by(&self, kubeconfig: &Path) -> Result<Settings> {
         let namespace = &self.home.namespace;
-        let kubeconfig = self.kubeconfig("worker").await?;
-        let place = (namespace.as_str(), kubeconfig.as_path());
+        let place = (namespace.as_str(), kubeconfig);
         let settings = Settings::in_kubernetes(WORKER, &self.brokers(), "default", place);
         Ok(settings.flag("--installation", namespace))
     }
@@ -81,9 +94,12 @@ impl Release {
     }
 
     async fn kubeconfig(&self, account: &str) -> Result<PathBuf> {
+        self.access(account).await?.kubeconfig()
+    }
+
+    async fn access(&self, account: &str) -> Result<kubernetes::Access> {
         let api = self.home.api;
-        let access = api.service_account(&self.home.namespace, account).await?;
-        access.kubeconfig()
+        api.service_account(&self.home.namespace, account).await
     }
 
     /// A service account with these rights in the namespace.
