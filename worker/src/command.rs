@@ -10,7 +10,9 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::config::{Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options};
+use crate::config::{
+    Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options, TargetsFrom,
+};
 use crate::dev::{self, DevError, Kind, Screen};
 use crate::park::Names;
 use crate::park::reader::ReaderError;
@@ -97,6 +99,7 @@ async fn serve(config: &Config) -> Exit {
 const fn exit_of(error: &StartError) -> Exit {
     match error {
         StartError::Targets(_)
+        | StartError::Kubernetes(_)
         | StartError::Admin(_)
         | StartError::Producer(_)
         | StartError::Reader(ReaderError::Configuration(_))
@@ -113,7 +116,20 @@ fn check(options: &Options) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
-    let place = Place::from(&config);
+    let place = match config.targets {
+        TargetsFrom::Directory { manifests, secrets } => Place {
+            targets: manifests,
+            secrets,
+        },
+        TargetsFrom::Kubernetes { .. } => {
+            // Nobody is left to hear that standard output is closed.
+            let _ = writeln!(
+                io::stdout(),
+                "the targets are in Kubernetes, which has checked them"
+            );
+            return Exit::Clean;
+        }
+    };
     let rules = Rules::new(Names::new(&config.prefix));
     match crate::targets::check(place, &config.worker_group, rules, &mut io::stdout()) {
         Ok(exit) => exit,

@@ -48,6 +48,25 @@ impl Settings {
         worker_group: &str,
         targets: &Path,
     ) -> Self {
+        Self::without_targets(binary, bootstrap, worker_group).flag("--targets", targets)
+    }
+
+    /// As [`Settings::new`], with the targets from the Secrets of a namespace. `kubeconfig` is the way
+    /// to the API server.
+    pub fn in_kubernetes(
+        binary: impl Into<PathBuf>,
+        bootstrap: &str,
+        worker_group: &str,
+        (namespace, kubeconfig): (&str, &Path),
+    ) -> Self {
+        let kubeconfig = kubeconfig.display().to_string();
+        Self::without_targets(binary, bootstrap, worker_group)
+            .switch("--kubernetes")
+            .flag("--kubernetes-namespace", namespace)
+            .env("KUBECONFIG", &kubeconfig)
+    }
+
+    fn without_targets(binary: impl Into<PathBuf>, bootstrap: &str, worker_group: &str) -> Self {
         let settings = Self {
             binary: binary.into(),
             arguments: vec!["run".into()],
@@ -58,7 +77,6 @@ impl Settings {
         settings
             .flag("--bootstrap-servers", bootstrap)
             .flag("--worker-group", worker_group)
-            .flag("--targets", targets)
             .flag("--admin-listen", "127.0.0.1:0")
     }
 

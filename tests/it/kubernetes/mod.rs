@@ -2,9 +2,11 @@
 
 mod api_server;
 mod columns;
+mod delivery;
 mod explained;
 mod old_objects;
 mod proxy;
+mod release;
 mod strange;
 mod verdicts;
 mod waiting;

@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use parcelhook_crds::secret::Secret;
 
 use crate::admin::Reporter as _;
-use crate::config::{Cluster, Config, Kafka, Log, LogFormat};
+use crate::config::{Cluster, Config, Kafka, Log, LogFormat, TargetsFrom};
 use crate::dev::{DemoWorker, PREFIX, Surroundings};
 use crate::report::WorkerReport;
 use crate::run::Worker;
@@ -55,8 +55,10 @@ fn config(around: Surroundings) -> Config {
         prefix: PREFIX.to_owned(),
         installation: "demo".to_owned(),
         worker_group: "default".to_owned(),
-        targets: around.targets,
-        secrets: None,
+        targets: TargetsFrom::Directory {
+            manifests: around.targets,
+            secrets: None,
+        },
         create_topics: false,
         cluster: Cluster::Demo,
         admin_listen: around.admin_listen,

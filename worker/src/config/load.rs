@@ -16,7 +16,7 @@ use super::fault::{Fault, Faults, Origin};
 use super::kafka::{Identity, Kafka, Sasl, Tls};
 use super::layers::{Environment, Layers};
 use super::settings::Setting;
-use super::{Config, Log, file, owned, value};
+use super::{Config, Log, TargetsFrom, file, owned, value};
 
 /// Largest file of a password: more is not a password but the wrong file.
 const MAX_PASSWORD_BYTES: u64 = 4096;
@@ -56,8 +56,7 @@ impl Checks {
         let prefix = self.value(Setting::Prefix, value::prefix);
         let installation = self.value(Setting::Installation, value::name);
         let worker_group = self.value(Setting::WorkerGroup, value::name);
-        let targets = self.directory(Setting::Targets);
-        let secrets = self.directory(Setting::SecretsDir);
+        let targets = self.targets();
         let create_topics = self.value(Setting::CreateTopics, value::switch);
         let admin_listen = self.value(Setting::AdminListen, value::listen);
         let egress_allow = self.values(Setting::EgressAllow, value::network);
@@ -66,19 +65,12 @@ impl Checks {
         let shutdown_grace = self.value(Setting::ShutdownGrace, value::grace);
         let log_format = self.value(Setting::LogFormat, value::log_format);
         let log_level = self.value(Setting::LogLevel, value::log_level);
-        if targets.is_none() {
-            self.missing(
-                Setting::Targets,
-                "the worker must know where its targets are",
-            );
-        }
         Some(Config {
             kafka: kafka?,
             prefix: prefix?,
             installation: installation?,
             worker_group: worker_group?,
             targets: targets?,
-            secrets,
             create_topics: create_topics?,
             cluster: super::Cluster::Kafka,
             admin_listen: admin_listen?,
@@ -91,6 +83,31 @@ impl Checks {
                 level: log_level?,
             },
         })
+    }
+
+    fn targets(&mut self) -> Option<TargetsFrom> {
+        let manifests = self.directory(Setting::Targets);
+        let secrets = self.directory(Setting::SecretsDir);
+        let namespace = self.value(Setting::KubernetesNamespace, value::name);
+        let snapshots = self.directory(Setting::SnapshotDir);
+        if self.value(Setting::Kubernetes, value::switch)? {
+            for setting in [Setting::Targets, Setting::SecretsDir] {
+                self.means_nothing(setting, "while kubernetes is true");
+            }
+            return Some(TargetsFrom::Kubernetes {
+                namespace,
+                snapshots,
+            });
+        }
+        for setting in [Setting::KubernetesNamespace, Setting::SnapshotDir] {
+            self.means_nothing(setting, "without kubernetes");
+        }
+        let Some(manifests) = manifests else {
+            let why = "the worker must know where its targets are, unless --kubernetes is given";
+            self.missing(Setting::Targets, why);
+            return None;
+        };
+        Some(TargetsFrom::Directory { manifests, secrets })
     }
 
     fn kafka(&mut self) -> Option<Kafka> {
@@ -288,6 +305,13 @@ impl Checks {
         };
         self.faults
             .push(Fault::new(setting.row().path, origin, message));
+    }
+
+    /// A setting that must not be given beside another.
+    fn means_nothing(&mut self, setting: Setting, when: &str) {
+        if self.layers.one(setting).is_some() {
+            self.fault(setting, format!("means nothing {when}; remove one of them"));
+        }
     }
 
     /// A required setting that was not given. One that was given, and is wrong, is a fault already.

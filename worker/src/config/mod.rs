@@ -50,10 +50,8 @@ pub struct Config {
     pub installation: String,
     /// The workers that share one set of targets.
     pub worker_group: String,
-    /// Directory of manifests. It could be read when the configuration was loaded.
-    pub targets: PathBuf,
-    /// Directory of Secrets, `<name>/<key>`. It could be read, too.
-    pub secrets: Option<PathBuf>,
+    /// Where its targets come from.
+    pub targets: TargetsFrom,
     /// Whether topics are created when the cluster lacks them: the worker's own, and those that targets
     /// read.
     pub create_topics: bool,
@@ -71,6 +69,26 @@ pub struct Config {
     pub shutdown_grace: Duration,
     /// The log.
     pub log: Log,
+}
+
+/// Where the targets of a worker group come from. Directories could be read when the configuration was
+/// loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TargetsFrom {
+    /// Files.
+    Directory {
+        /// Directory of manifests.
+        manifests: PathBuf,
+        /// Directory of Secrets, `<name>/<key>`.
+        secrets: Option<PathBuf>,
+    },
+    /// Secrets of a namespace, as the operator writes them.
+    Kubernetes {
+        /// The namespace; none is that of the service account.
+        namespace: Option<String>,
+        /// Directory in which the last configuration is kept, over a restart.
+        snapshots: Option<PathBuf>,
+    },
 }
 
 /// What kind of cluster the worker runs on.

@@ -12,6 +12,12 @@ pub(super) enum Setting {
     Targets,
     /// `secretsDir`
     SecretsDir,
+    /// `kubernetes`
+    Kubernetes,
+    /// `kubernetesNamespace`
+    KubernetesNamespace,
+    /// `snapshotDir`
+    SnapshotDir,
     /// `bootstrapServers`
     BootstrapServers,
     /// `createTopics`
@@ -112,14 +118,14 @@ const BLANK: Row = Row {
 };
 
 /// Every setting, in the order of `--help`.
-pub(super) const SETTINGS: [Row; 23] = [
+pub(super) const SETTINGS: [Row; 26] = [
     Row {
         setting: Setting::Targets,
         path: "targets",
         flag: "targets",
         variable: "PARCELHOOK_TARGETS",
         value: "DIR",
-        help: "Directory of DeliveryTarget manifests (*.yaml, *.yml, *.json), watched while the worker runs. Required",
+        help: "Directory of DeliveryTarget manifests (*.yaml, *.yml, *.json), watched while the worker runs. Required without --kubernetes",
         ..BLANK
     },
     Row {
@@ -129,6 +135,37 @@ pub(super) const SETTINGS: [Row; 23] = [
         variable: "PARCELHOOK_SECRETS_DIR",
         value: "DIR",
         help: "Directory of the Secrets that manifests refer to: DIR/<secret name>/<key>, watched like the manifests",
+        ..BLANK
+    },
+    Row {
+        setting: Setting::Kubernetes,
+        path: "kubernetes",
+        flag: "kubernetes",
+        variable: "PARCELHOOK_KUBERNETES",
+        value: "true|false",
+        shape: Shape::Switch,
+        default: Some("false"),
+        help: "Take the targets from the Secrets that the operator writes, instead of a directory. The API server is found as a pod finds it, or by KUBECONFIG",
+        ..BLANK
+    },
+    Row {
+        setting: Setting::KubernetesNamespace,
+        path: "kubernetesNamespace",
+        flag: "kubernetes-namespace",
+        variable: "PARCELHOOK_KUBERNETES_NAMESPACE",
+        value: "NAME",
+        default_means: Some("that of the service account"),
+        help: "Namespace of those Secrets: the operator's --namespace",
+        ..BLANK
+    },
+    Row {
+        setting: Setting::SnapshotDir,
+        path: "snapshotDir",
+        flag: "snapshot-dir",
+        variable: "PARCELHOOK_SNAPSHOT_DIR",
+        value: "DIR",
+        default_means: Some("nothing is kept"),
+        help: "Directory, a volume in memory, in which the last configuration from Kubernetes is kept with its secrets: the worker starts from it when the API server does not answer",
         ..BLANK
     },
     Row {
@@ -342,35 +379,3 @@ pub(super) const SETTINGS: [Row; 23] = [
         ..BLANK
     },
 ];
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_key_finds_its_own_row() {
-        for row in &SETTINGS {
-            assert_eq!(row.setting.row().path, row.path);
-        }
-    }
-
-    #[test]
-    fn flag_and_variable_follow_from_the_path() {
-        for setting in &SETTINGS {
-            let mut flag = String::new();
-            for letter in setting.path.chars() {
-                match letter {
-                    '.' => flag.push('-'),
-                    upper if upper.is_ascii_uppercase() => {
-                        flag.push('-');
-                        flag.push(upper.to_ascii_lowercase());
-                    }
-                    other => flag.push(other),
-                }
-            }
-            assert_eq!(setting.flag, flag);
-            let variable = format!("PARCELHOOK_{}", flag.replace('-', "_").to_uppercase());
-            assert_eq!(setting.variable, variable);
-        }
-    }
-}

@@ -9,6 +9,8 @@
 //! Owns the order and the handles. What the parts do is theirs.
 
 mod behind;
+mod heart;
+mod heartbeat;
 mod outlet;
 mod own_topics;
 mod reporter;
@@ -19,12 +21,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parcelhook_crds::report::ReportKey;
 use tokio::sync::{mpsc, watch};
+use uuid::Uuid;
 
 use crate::admin::{Admin, AdminError};
-use crate::background::{Background, Leftover, StartError as ThreadError};
+use crate::background::{Background, Leftover, StartError as ThreadError, Task};
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, TargetsFrom};
 use crate::delivery::Client;
 use crate::delivery::egress::Policy;
 use crate::lane::driver::{Driver, Mail, REQUESTS, Request};
@@ -37,8 +41,11 @@ use crate::source::{
     SHARD_INBOX_MESSAGES, ShardMessage, SourceConfig, SourceError, SourceHandle, SourceThread,
 };
 use crate::state::tail::{self, TailConfig};
-use crate::targets::{Directory, OpenError, Place, Snapshot, compile::Rules};
+use crate::targets::{
+    ConnectError, Directory, Kubernetes, OpenError, Place, Snapshot, compile::Rules,
+};
 
+use heartbeat::Heartbeats;
 use outlet::ShardOutlet;
 pub use reporter::Reporter;
 use reporter::{LateReporter, OwnTopics};
@@ -59,6 +66,9 @@ pub enum StartError {
     /// The targets cannot be read at all.
     #[error(transparent)]
     Targets(#[from] OpenError),
+    /// It is not known who has the targets.
+    #[error(transparent)]
+    Kubernetes(#[from] ConnectError),
     /// The admin port.
     #[error(transparent)]
     Admin(#[from] AdminError),
@@ -87,6 +97,8 @@ pub struct Worker {
     reporter: Reporter,
     producer: Producer,
     reader: ReaderHandle,
+    heartbeat: Task,
+    identity: ReportKey,
     admin: SocketAddr,
     grace: Duration,
 }
@@ -98,9 +110,7 @@ impl Worker {
     /// When the targets cannot be read, the admin port is taken, or a client or thread cannot be made.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         let background = Background::new();
-        let group = config.worker_group.clone();
-        let rules = Rules::new(Names::new(&config.prefix));
-        let (directory, first) = Directory::open(Place::from(config), &group, rules)?;
+        let targets = Targets::open(config).await?;
         let admin = Admin::bind(config.admin_listen)?;
         let address = admin.address();
         let reporter = LateReporter::default();
@@ -109,7 +119,16 @@ impl Worker {
         let started = start_shards(config, &background, &internal)?;
         let (source, consumer) = crate::source::prepare(source_config(config), started.inboxes)?;
         start_consumer(&background, consumer)?;
-        let (snapshots, applied) = start_targets(&background, directory, first);
+        let (snapshots, applied) = start_targets(&background, targets);
+        let identity = ReportKey::of_worker(&config.consumer_group(), &Uuid::new_v4().to_string());
+        let heartbeat = Heartbeats {
+            key: identity.clone(),
+            producer: started.producer.clone(),
+            source: source.clone(),
+            snapshots: snapshots.clone(),
+            applied: applied.subscribe(),
+        };
+        let heartbeat = background.spawn("heartbeat", heartbeat.run());
         let supervisor = Supervisor::new(config, started.shards.clone(), source.clone());
         let now_known = Reporter::new(
             started.shards,
@@ -126,6 +145,8 @@ impl Worker {
             reporter: now_known,
             producer: started.producer,
             reader: started.reader,
+            heartbeat,
+            identity,
             admin: address,
             grace: config.shutdown_grace,
         })
@@ -148,9 +169,13 @@ impl Worker {
 
     /// Lets go of everything within the configured grace: attempts in flight may end, what was
     /// delivered is committed. Tells what had to be cut off.
-    pub async fn stop(self) -> Leftover {
+    pub async fn stop(mut self) -> Leftover {
         let deadline: Instant = clock::now() + self.grace;
         self.source.shut_down(deadline).await;
+        self.heartbeat.cancel();
+        self.heartbeat.ended().await;
+        // Whoever listens need not wait until the silence is long.
+        self.producer.tell(&self.identity, None);
         let rest = deadline.max(clock::now() + AFTER_LETTING_GO);
         self.producer.shut_down(rest).await;
         self.reader.shut_down(rest).await;
@@ -299,17 +324,59 @@ fn start_consumer(background: &Background, consumer: SourceThread) -> Result<(),
 
 type Snapshots = watch::Receiver<Arc<Snapshot>>;
 
-/// Watches the directory until the worker stops.
-fn start_targets(
-    background: &Background,
-    directory: Directory<Rules>,
-    first: Arc<Snapshot>,
-) -> (Snapshots, watch::Sender<Applied>) {
-    let (publish, snapshots) = watch::channel(first);
+/// Where the targets come from, opened.
+enum Targets {
+    Directory(Box<Directory<Rules>>, Arc<Snapshot>),
+    Kubernetes(Box<Kubernetes>),
+}
+
+impl Targets {
+    async fn open(config: &Config) -> Result<Self, StartError> {
+        let group = &config.worker_group;
+        match &config.targets {
+            TargetsFrom::Directory { manifests, secrets } => {
+                let place = Place {
+                    targets: manifests.clone(),
+                    secrets: secrets.clone(),
+                };
+                let rules = Rules::new(Names::new(&config.prefix));
+                let (directory, first) = Directory::open(place, group, rules)?;
+                Ok(Self::Directory(Box::new(directory), first))
+            }
+            TargetsFrom::Kubernetes {
+                namespace,
+                snapshots,
+            } => {
+                let namespace = namespace.as_deref();
+                let kubernetes = Kubernetes::connect(namespace, group, snapshots.clone()).await?;
+                Ok(Self::Kubernetes(Box::new(kubernetes)))
+            }
+        }
+    }
+
+    /// What there is at once: nothing, from Kubernetes.
+    fn first(&self) -> Arc<Snapshot> {
+        match self {
+            Self::Directory(_, first) => Arc::clone(first),
+            Self::Kubernetes(_) => Arc::default(),
+        }
+    }
+
+    async fn watch(self, publish: watch::Sender<Arc<Snapshot>>) {
+        match self {
+            Self::Directory(directory, _) => directory.watch(publish).await,
+            Self::Kubernetes(kubernetes) => kubernetes.watch(publish).await,
+        }
+    }
+}
+
+/// Watches the targets until the worker stops.
+fn start_targets(background: &Background, targets: Targets) -> (Snapshots, watch::Sender<Applied>) {
+    let (publish, snapshots) = watch::channel(targets.first());
     let stopping = background.stopping();
     background.spawn("targets", async move {
         tokio::select! {
-            () = directory.watch(publish) => {}
+            () = targets.watch(publish) => {}
             () = stopping => {}
         }
     });

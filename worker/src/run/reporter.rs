@@ -90,7 +90,7 @@ impl Reporter {
 
 impl admin::Reporter for Reporter {
     async fn report(&self) -> WorkerReport {
-        let applied = *self.applied.borrow();
+        let applied = self.applied.borrow().clone();
         WorkerReport {
             changes: applied.changes,
             revision: applied.revision,

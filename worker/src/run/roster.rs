@@ -57,6 +57,10 @@ impl Roster {
             };
             self.known.insert(uid, Known { target, ends: None });
         }
+        for uid in &snapshot.ended {
+            before.remove(uid);
+            self.ended.push(*uid);
+        }
         for (uid, known) in before {
             self.known.insert(uid, known.missing(now, unix));
         }
@@ -186,5 +190,18 @@ mod tests {
         assert_eq!(roster.ended, [sample::target().uid]);
         roster.apply(&snapshot([]), now, 3);
         assert!(roster.targets().next().is_none() && roster.ended.is_empty());
+    }
+
+    #[test]
+    fn a_target_that_was_deleted_elsewhere_ends_at_once() {
+        let (mut roster, now) = (Roster::default(), clock::now());
+        roster.apply(&snapshot([sample::target()]), now, 1);
+        let ended = Snapshot {
+            ended: vec![sample::target().uid],
+            ..Snapshot::default()
+        };
+        roster.apply(&ended, now, 2);
+        assert!(roster.targets().next().is_none());
+        assert_eq!(roster.ended, [sample::target().uid]);
     }
 }

@@ -26,7 +26,7 @@ use crate::targets::Snapshot;
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What every shard runs.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Applied {
     /// How often the targets have changed; none until they were loaded once.
     pub(super) changes: Option<u64>,
@@ -34,6 +34,8 @@ pub(super) struct Applied {
     pub(super) revision: Option<Revision>,
     /// The revision for which the worker has left the group.
     pub(super) lacks: Option<Revision>,
+    /// The targets, those that are missing included.
+    pub(super) targets: Arc<[WorkerTarget]>,
 }
 
 /// See the module.
@@ -77,6 +79,10 @@ impl Supervisor {
         mut snapshots: Snapshots,
         applied: watch::Sender<Applied>,
     ) -> Result<(), SourceError> {
+        // Nothing is read before it is known what for.
+        if !is_loaded(&mut snapshots).await {
+            return Ok(());
+        }
         loop {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             let now = clock::now();
@@ -90,6 +96,7 @@ impl Supervisor {
                 changes: Some(snapshot.changes),
                 revision: snapshot.revision,
                 lacks: self.behind.left_for(),
+                targets: self.roster.configuration().targets,
             });
             if !self.look_after(&mut snapshots, &applied).await? {
                 return Ok(());
@@ -204,6 +211,12 @@ impl Supervisor {
         let answers = futures::future::join_all(answers).await;
         answers.into_iter().flatten().collect()
     }
+}
+
+/// Waits for the first targets. Says whether there are any to come.
+async fn is_loaded(snapshots: &mut Snapshots) -> bool {
+    let loaded = snapshots.wait_for(|snapshot| snapshot.changes > 0).await;
+    loaded.is_ok()
 }
 
 async fn sleep_until(wake: Option<Instant>) {

@@ -141,6 +141,17 @@ impl Fold {
         !self.failing.is_empty()
     }
 
+    /// The lanes whose last attempt failed, each with that failure.
+    pub fn failing(&self) -> impl Iterator<Item = (PartitionId, LaneFailure)> {
+        self.failing.iter().map(|(lane, failing)| {
+            let latest = LaneFailure {
+                in_a_row: failing.in_a_row,
+                ..failing.latest.clone()
+            };
+            (lane.clone(), latest)
+        })
+    }
+
     /// What a person sees.
     pub fn health(&self, suspended: bool) -> Health {
         let state = if suspended {

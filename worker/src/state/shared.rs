@@ -58,6 +58,8 @@ pub struct TargetShared {
     fold: Mutex<Fold>,
     watches_successes: AtomicBool,
     recovery: Mutex<Recovery>,
+    /// When an attempt was last delivered, milliseconds after `epoch` and one more; 0 is never.
+    last_success: AtomicU64,
     /// Milliseconds after `epoch`.
     held_until: AtomicU64,
     epoch: Instant,
@@ -70,6 +72,7 @@ impl TargetShared {
             fold: Mutex::new(Fold::new(failure_threshold)),
             watches_successes: AtomicBool::new(false),
             recovery: Mutex::default(),
+            last_success: AtomicU64::new(0),
             held_until: AtomicU64::new(0),
             epoch: now,
         }
@@ -87,6 +90,8 @@ impl TargetShared {
 
     /// An attempt of `lane` was delivered.
     pub fn succeeded(&self, lane: &PartitionId, now: Instant) -> Option<Transition> {
+        let millis = self.since_epoch(now).saturating_add(1);
+        self.last_success.fetch_max(millis, Ordering::Relaxed);
         if !self.watches_successes.load(Ordering::Relaxed) {
             return None;
         }
@@ -114,6 +119,25 @@ impl TargetShared {
         self.with(|fold| fold.set_failure_threshold(failure_threshold));
     }
 
+    /// When an attempt was last delivered, by any lane.
+    pub fn last_success(&self) -> Option<Instant> {
+        let millis = self.last_success.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(self.epoch + Duration::from_millis(millis))
+    }
+
+    /// Whether some lane's last attempt failed.
+    pub fn is_failing(&self) -> bool {
+        self.watches_successes.load(Ordering::Relaxed)
+    }
+
+    /// The lanes whose last attempt failed, in no order.
+    pub fn failing(&self) -> Vec<(PartitionId, LaneFailure)> {
+        if !self.is_failing() {
+            return Vec::new();
+        }
+        self.with(|fold| fold.failing().collect())
+    }
+
     /// What a person sees.
     pub fn health(&self, suspended: bool) -> Health {
         self.with(|fold| fold.health(suspended))
@@ -132,9 +156,8 @@ impl TargetShared {
 
     /// The target asked for less: all its lanes wait until then. Never shortens an earlier wait.
     pub fn hold(&self, until: Instant) {
-        let millis = until.saturating_duration_since(self.epoch).as_millis();
-        self.held_until
-            .fetch_max(u64::try_from(millis).unwrap_or(u64::MAX), Ordering::Relaxed);
+        let millis = self.since_epoch(until);
+        self.held_until.fetch_max(millis, Ordering::Relaxed);
     }
 
     /// Ends a wait, because the target changed.
@@ -146,6 +169,11 @@ impl TargetShared {
     pub fn held(&self, now: Instant) -> Option<Instant> {
         let until = self.epoch + Duration::from_millis(self.held_until.load(Ordering::Relaxed));
         (until > now).then_some(until)
+    }
+
+    fn since_epoch(&self, at: Instant) -> u64 {
+        let millis = at.saturating_duration_since(self.epoch).as_millis();
+        u64::try_from(millis).unwrap_or(u64::MAX)
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Fold) -> T) -> T {
@@ -174,5 +202,19 @@ mod tests {
         shared.hold(now + Duration::from_secs(9));
         shared.release();
         assert_eq!(shared.held(now), None);
+    }
+
+    #[test]
+    fn the_last_success_is_remembered_also_while_nothing_fails() {
+        let now = clock::now();
+        let shared = TargetShared::new(1, now);
+        assert_eq!((shared.last_success(), shared.is_failing()), (None, false));
+        let lane = PartitionId {
+            topic: "orders".into(),
+            partition: 0,
+        };
+        shared.succeeded(&lane, now + Duration::from_secs(2));
+        shared.succeeded(&lane, now + Duration::from_secs(1));
+        assert_eq!(shared.last_success(), Some(now + Duration::from_secs(2)));
     }
 }

@@ -229,7 +229,9 @@ impl<C: Compiler> Catalog<C> {
             changes: self.last.as_ref().map_or(1, |last| last.changes + 1),
             revision: self.release.revision(),
             targets,
+            ended: Vec::new(),
             problems,
+            rejected: Vec::new(),
             of_other_groups,
         };
         self.last = Some(snapshot.clone());

@@ -17,8 +17,7 @@ use super::catalog::Catalog;
 use super::compile::Compiler;
 use super::release::Said;
 use super::signature::signature;
-use super::{Problem, Snapshot, read};
-use crate::config::Config;
+use super::{Snapshot, read};
 
 /// How often the directories are looked at. A change is read at the second look after it, so in
 /// less than half of the two seconds that are promised.
@@ -38,15 +37,6 @@ pub struct Place {
     pub targets: PathBuf,
     /// Directory of Secrets, `<name>/<key>`.
     pub secrets: Option<PathBuf>,
-}
-
-impl From<&Config> for Place {
-    fn from(config: &Config) -> Self {
-        Self {
-            targets: config.targets.clone(),
-            secrets: config.secrets.clone(),
-        }
-    }
 }
 
 /// The directory of manifests cannot be used at all.
@@ -140,7 +130,7 @@ impl<C: Compiler> Directory<C> {
                 }
             };
             if let Some(snapshot) = snapshot {
-                log(&publish.borrow().problems, &snapshot);
+                super::log(&publish.borrow().problems, &snapshot);
                 publish.send_replace(Arc::new(snapshot));
             }
         }
@@ -159,21 +149,6 @@ impl<C: Compiler> Directory<C> {
         }
         self.rest.was_read(before);
         self.catalog.apply(scan)
-    }
-}
-
-/// Tells a change once, and each problem when it comes.
-fn log(known: &[Problem], snapshot: &Snapshot) {
-    tracing::info!(
-        revision = snapshot.revision.map(tracing::field::display),
-        targets = snapshot.targets.len(),
-        problems = snapshot.problems.len(),
-        "targets changed"
-    );
-    for problem in &snapshot.problems {
-        if !known.contains(problem) {
-            tracing::warn!(%problem, "a target cannot be used as it is written");
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod documents;
 mod kafka;
 mod precedence;
+mod table;
 
 use std::fs;
 use std::path::PathBuf;

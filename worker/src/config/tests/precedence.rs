@@ -16,7 +16,7 @@ fn only_targets_and_servers_have_no_default() {
     assert_eq!(
         Given::nothing().faults(),
         "bootstrapServers (not set): the worker must know a broker: set --bootstrap-servers or PARCELHOOK_BOOTSTRAP_SERVERS\n\
-         targets (not set): the worker must know where its targets are: set --targets or PARCELHOOK_TARGETS"
+         targets (not set): the worker must know where its targets are, unless --kubernetes is given: set --targets or PARCELHOOK_TARGETS"
     );
 }
 
@@ -173,5 +173,41 @@ fn a_file_that_cannot_be_read_is_a_fault_and_not_a_default() {
         no_directory.faults(),
         "targets (--targets): /nonexistent cannot be read: No such file or directory (os error 2)\n\
          secretsDir (--secrets-dir): /etc/hostname cannot be read: Not a directory (os error 20)"
+    );
+}
+
+#[test]
+fn targets_come_from_one_place() {
+    let given = || {
+        Given::nothing()
+            .flag("--bootstrap-servers=a:1")
+            .flag("--kubernetes")
+    };
+    let from = |given: Given| given.load().unwrap().targets;
+    let nothing_more = TargetsFrom::Kubernetes {
+        namespace: None,
+        snapshots: None,
+    };
+    assert_eq!(from(given()), nothing_more);
+    let all = given()
+        .flag("--kubernetes-namespace=hooks")
+        .flag("--snapshot-dir=.");
+    let expected = TargetsFrom::Kubernetes {
+        namespace: Some("hooks".to_owned()),
+        snapshots: Some(".".into()),
+    };
+    assert_eq!(from(all), expected);
+    assert_eq!(
+        given().flag("--targets=.").faults(),
+        "targets (--targets): means nothing while kubernetes is true; remove one of them"
+    );
+    assert_eq!(
+        Given::required().flag("--snapshot-dir=.").faults(),
+        "snapshotDir (--snapshot-dir): means nothing without kubernetes; remove one of them"
+    );
+    let faults = given().flag("--kubernetes-namespace=A.b").faults();
+    assert!(
+        faults.starts_with("kubernetesNamespace (--kubernetes-namespace): must be"),
+        "{faults}"
     );
 }

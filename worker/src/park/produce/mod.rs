@@ -11,6 +11,9 @@
 //! its answer is reserved in the shard's channel before anything else happens, so neither a shard nor
 //! the thread that serves delivery reports ever waits to say what became of it.
 //!
+//! What the worker tells of itself is written by the way: it has no answer, and while one report is not
+//! written there is no other.
+//!
 //! A client that fails for good is replaced: what it had not answered is answered with
 //! [`Refused::ProducerReplaced`], and [`Producer::generation`] rises. Does not repeat an order: what
 //! was refused may have been written all the same, and only the lane knows what must follow.
@@ -23,10 +26,11 @@ mod record;
 mod tests;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
+use parcelhook_crds::report::{Heartbeat, ReportKey};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
@@ -39,6 +43,7 @@ use book::{Book, Load};
 use client::Client;
 pub use client::{OWNED, QUEUE_BYTES};
 pub use record::Destinations;
+use record::Record;
 
 /// Least age of a client that is replaced at once. A younger one did not get far (no right to write,
 /// say): the next is made with the first order after this time.
@@ -94,6 +99,8 @@ struct Shared {
     /// Held to read while an order is handed over, so that no order is between two clients.
     current: RwLock<Current>,
     book: Mutex<Book<Waiting>>,
+    /// Whether a report is not answered yet.
+    telling: Arc<AtomicBool>,
 }
 
 enum Current {
@@ -106,17 +113,27 @@ enum Current {
 }
 
 /// Who waits for an answer.
-struct Waiting {
-    ticket: Ticket,
-    /// Its place; none for a shard that has ended.
-    place: Option<OwnedPermit<Produced>>,
+enum Waiting {
+    /// A shard.
+    Shard {
+        ticket: Ticket,
+        /// Its place; none for a shard that has ended.
+        place: Option<OwnedPermit<Produced>>,
+    },
+    /// Nobody but the next report.
+    Report(Arc<AtomicBool>),
 }
 
 impl Waiting {
     fn answer(self, result: Result<i64, Refused>) {
-        let Self { ticket, place } = self;
-        if let Some(place) = place {
-            place.send(Produced { ticket, result });
+        match self {
+            Self::Shard { ticket, place } => {
+                if let Some(place) = place {
+                    place.send(Produced { ticket, result });
+                }
+            }
+            // Lost or not, the next one tells it all.
+            Self::Report(telling) => telling.store(false, Ordering::Relaxed),
         }
     }
 }
@@ -138,6 +155,7 @@ impl Producer {
             generation: AtomicU64::new(0),
             current: RwLock::new(Current::Failed(clock::now())),
             book: Mutex::default(),
+            telling: Arc::default(),
         });
         let client = Client::connect(&shared)?;
         *write(&shared.current) = Current::Client(client, clock::now());
@@ -165,8 +183,22 @@ impl Producer {
             // The worker is about to end. What was decided is written all the same.
             Err(TrySendError::Closed(_)) => None,
         };
-        self.0.carry_out(Waiting { ticket, place }, &order);
+        let record = self.0.destinations.record(&order);
+        self.0.carry_out(Waiting::Shard { ticket, place }, record);
         Ok(())
+    }
+
+    /// Writes a report of the worker's under a key of the reports topic, without waiting; none is a
+    /// tombstone. Says whether it was taken: not while another one is on its way.
+    pub fn tell(&self, key: &ReportKey, report: Option<&Heartbeat>) -> bool {
+        let shared = &self.0;
+        if shared.telling.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        let value = report.map(Heartbeat::encode);
+        let record = shared.destinations.report(key.encode(), value);
+        shared.carry_out(Waiting::Report(shared.telling.clone()), Some(record));
+        true
     }
 
     /// Bytes that were handed over and not answered, with what each record costs beside its own.
@@ -195,13 +227,13 @@ impl fmt::Debug for Producer {
 }
 
 impl Shared {
-    fn carry_out(self: &Arc<Self>, waiting: Waiting, order: &Order) {
+    fn carry_out(self: &Arc<Self>, waiting: Waiting, record: Option<Record<'_>>) {
         self.replace_when_due();
         let (generation, handed_over) = {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
             match &*current {
                 Current::Client(client, _) => {
-                    (self.generation(), self.hand_over(client, waiting, order))
+                    (self.generation(), self.hand_over(client, waiting, record))
                 }
                 Current::Failed(_) | Current::Closed => {
                     waiting.answer(Err(Refused::Failed));
@@ -215,8 +247,13 @@ impl Shared {
     }
 
     /// Opens an entry in the book and sends the record. A refusal is answered and returned.
-    fn hand_over(&self, client: &Client, waiting: Waiting, order: &Order) -> Result<(), Refused> {
-        let Some(record) = self.destinations.record(order) else {
+    fn hand_over(
+        &self,
+        client: &Client,
+        waiting: Waiting,
+        record: Option<Record<'_>>,
+    ) -> Result<(), Refused> {
+        let Some(record) = record else {
             waiting.answer(Err(Refused::Failed));
             return Err(Refused::Failed);
         };

@@ -16,6 +16,7 @@ const HEADERS: usize = 24;
 pub struct Destinations {
     retry: String,
     lanes: String,
+    reports: String,
     dead_letter: String,
     lanes_partitions: i32,
 }
@@ -39,6 +40,7 @@ impl Destinations {
         Self {
             retry: names.retry(),
             lanes: names.lanes(),
+            reports: names.reports(),
             dead_letter: names.dead_letter(),
             lanes_partitions,
         }
@@ -64,6 +66,15 @@ impl Destinations {
                 body: Body::Letter(dead_letter::encode(letter)),
             },
         })
+    }
+
+    /// The record for what is told under a key of the reports topic, which has one partition.
+    pub(super) fn report(&self, key: Vec<u8>, value: Option<Vec<u8>>) -> Record<'_> {
+        Record {
+            topic: &self.reports,
+            partition: Some(0),
+            body: Body::Row(key, value),
+        }
     }
 
     fn park<'a>(&'a self, bucket: i32, encoded: Encoded<'a>) -> Record<'a> {

@@ -249,3 +249,17 @@ async fn orders_of_a_shard_that_has_ended_are_carried_out() {
     producer.carry_out(ticket(1), 0, tombstone()).unwrap();
     assert!(producer.carry_out(ticket(2), 1, tombstone()).is_err());
 }
+
+#[tokio::test]
+async fn one_report_is_on_its_way_at_a_time_and_nobody_waits_for_it() {
+    let world = World::new(1);
+    let key = ReportKey::of_worker("g", "w");
+    let report = Heartbeat::default();
+    world.mock.broker_down(1).unwrap();
+    assert!(world.producer.tell(&key, Some(&report)));
+    assert!(!world.producer.tell(&key, Some(&report)));
+    world.mock.broker_up(1).unwrap();
+    world.shut_down().await;
+    assert_eq!(world.producer.unanswered_bytes(), 0);
+    assert!(world.producer.tell(&key, None), "the last one was answered");
+}

@@ -1,0 +1,92 @@
+//! The guard against a configuration that lacks many targets at once. Pure.
+//!
+//! A target ends because it was deleted, and the configuration says so. One that lacks targets without
+//! such a word was probably written by somebody who saw a part of them. It counts only when it is still
+//! so after a while.
+
+use std::time::{Duration, Instant};
+
+/// How many targets may be missing at once, whatever their share.
+const FEW: usize = 10;
+
+/// The share of the targets that may be missing at once: one in this many.
+const SHARE: usize = 5;
+
+/// How long a configuration that lacks more is not believed. Whoever wrote it by mistake has written
+/// another by then.
+pub(super) const DOUBT: Duration = Duration::from_secs(60);
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Shrink {
+    since: Option<Instant>,
+}
+
+impl Shrink {
+    /// `missing` of `running` targets are not in the configuration and were not deleted. Says until when
+    /// it is not believed; none when it counts.
+    pub(super) fn doubted(
+        &mut self,
+        missing: usize,
+        running: usize,
+        now: Instant,
+    ) -> Option<Instant> {
+        if missing <= FEW || missing * SHARE <= running {
+            self.since = None;
+            return None;
+        }
+        let until = *self.since.get_or_insert(now) + DOUBT;
+        if now < until {
+            return Some(until);
+        }
+        self.since = None;
+        None
+    }
+
+    /// The doubtful configuration is none of anybody's any more.
+    pub(super) fn forget(&mut self) {
+        self.since = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+
+    #[test]
+    fn few_targets_or_a_small_share_may_be_missing() {
+        let (mut shrink, now) = (Shrink::default(), clock::now());
+        for (missing, running, doubted) in [
+            (0, 0, false),
+            (10, 10, false),
+            (11, 11, true),
+            (11, 54, true),
+            (11, 55, false),
+            (200, 1_000, false),
+            (201, 1_000, true),
+        ] {
+            let is = shrink.doubted(missing, running, now).is_some();
+            assert_eq!(is, doubted, "{missing} of {running}");
+        }
+    }
+
+    #[test]
+    fn what_stays_missing_is_believed_in_the_end() {
+        let (mut shrink, now) = (Shrink::default(), clock::now());
+        assert_eq!(shrink.doubted(50, 100, now), Some(now + DOUBT));
+        let later = now + DOUBT / 2;
+        assert_eq!(
+            shrink.doubted(40, 100, later),
+            Some(now + DOUBT),
+            "since the first"
+        );
+        assert_eq!(shrink.doubted(40, 100, now + DOUBT), None);
+        assert_eq!(shrink.doubted(0, 100, now), None);
+        assert_eq!(
+            shrink.doubted(50, 100, later),
+            Some(later + DOUBT),
+            "a doubt that ended does not count"
+        );
+    }
+}
