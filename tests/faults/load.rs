@@ -12,11 +12,15 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use parcelhook_env::{eventually, kafka::Kafka};
+use parcelhook_env::{
+    eventually,
+    kafka::{Kafka, Produced},
+};
+use rdkafka::{error::KafkaError, types::RDKafkaErrorCode};
 use tokio::{
     sync::Mutex,
     task::JoinSet,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use crate::{
@@ -27,6 +31,12 @@ use crate::{
 
 /// How long a partition more may take, also while brokers are away.
 const GROWS: Duration = Duration::from_secs(180);
+
+/// How often an event is produced again that a broker takes to be too large.
+const TRIES: u32 = 600;
+
+/// The pause before that.
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 /// Writes until it is told to stop.
 #[derive(Debug)]
@@ -143,8 +153,7 @@ impl Writer {
         let mut seq = 0;
         while !self.stop.load(Ordering::Relaxed) {
             ticks.tick().await;
-            let event = self.source.event(self.place, seq, now_ms());
-            let produced = self.kafka.produce(&self.topic, [event]).await?;
+            let produced = self.produce(seq).await?;
             // What else is said about offsets stands on this.
             let expected = [(i32::from(self.place.partition), seq)];
             let place = self.place;
@@ -158,6 +167,28 @@ impl Writer {
         }
         Ok(())
     }
+}
+
+impl Writer {
+    /// A broker that has just come back may not know yet how large the topic's events may be.
+    async fn produce(&self, seq: i64) -> Result<Produced> {
+        let made = now_ms();
+        let mut left = TRIES;
+        loop {
+            let event = self.source.event(self.place, seq, made);
+            match self.kafka.produce(&self.topic, [event]).await {
+                Err(error) if is_too_large(&error) && left > 0 => left -= 1,
+                // Of any other error nobody knows what became of the event.
+                answer => return answer,
+            }
+            sleep(BETWEEN_TRIES).await;
+        }
+    }
+}
+
+fn is_too_large(error: &anyhow::Error) -> bool {
+    let code = error.downcast_ref::<KafkaError>();
+    code.and_then(KafkaError::rdkafka_error_code) == Some(RDKafkaErrorCode::MessageSizeTooLarge)
 }
 
 /// Milliseconds since the Unix epoch.
