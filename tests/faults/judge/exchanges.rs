@@ -21,6 +21,10 @@ const ROUNDING_MS: u64 = 2;
 /// How long after a manifest was written its change may make waiting lanes due at once.
 const CHANGE_IS_LIVE_MS: u64 = 5_000;
 
+/// How long the news of a delivery may take to lanes of other shards, which are then due at once. The
+/// receiver's answers are seen in another order than the worker hears of them.
+const HINT_COMES_MS: u64 = 1_000;
+
 /// An exchange under way.
 #[derive(Debug, Clone)]
 pub(crate) struct Open {
@@ -75,7 +79,7 @@ impl Exchanges {
             && failure.attempt + 1 == arrived.attempt;
         let target = &arrived.lane.target;
         let hurried = [
-            (&self.succeeded_ms, 0),
+            (&self.succeeded_ms, HINT_COMES_MS),
             (&self.configured_ms, CHANGE_IS_LIVE_MS),
         ]
         .into_iter()
