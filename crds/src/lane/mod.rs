@@ -9,13 +9,14 @@
 //! and the operator read them. No I/O.
 
 mod epoch;
+mod key;
 mod place;
 mod row;
 pub mod table;
 
 pub use epoch::{Epoch, Incarnation, ParseEpochError};
+pub use key::{LaneName, RowKey, Scope};
 pub use place::{PartitionId, RowPlace, TopicId};
 pub use row::{
-    DecodeError, Entry, LaneName, LaneRow, LastFailure, Mode, NotBefore, ParkReason, RowKey, Scope,
-    Terminator, Wants,
+    DecodeError, Entry, LaneRow, LastFailure, Mode, NotBefore, ParkReason, Terminator, Wants,
 };

@@ -17,8 +17,9 @@ use tokio::time::timeout;
 use super::connections::Pools;
 use super::detail::MAX_RAW_BYTES;
 use super::egress::Policy;
-use super::outcome::{self, Fault, Outcome, Reason};
+use super::outcome::{self, Fault, Outcome};
 use super::prepared::Prepared;
+use super::reason::Reason;
 use super::{Attempt, Deliver, PrepareError, Request, fault};
 use crate::clock;
 

@@ -14,6 +14,7 @@ mod fault;
 mod headers;
 pub mod outcome;
 mod prepared;
+pub mod reason;
 mod resolver;
 mod retry_after;
 mod signature;
@@ -23,9 +24,10 @@ mod tls;
 mod tests;
 
 pub use client::Client;
-pub use outcome::{Outcome, Reason};
+pub use outcome::Outcome;
 pub use parcelhook_crds::egress;
 pub use prepared::Prepared;
+pub use reason::Reason;
 
 /// Makes attempts. Behind a trait because the bench compares HTTP clients.
 pub trait Deliver {

@@ -19,6 +19,7 @@ use super::commit::{self, Verdict};
 use super::ffi::{CommitAnswer, Committer};
 use super::inbox::PartitionId;
 use super::log::Journal;
+use super::log_offsets::list;
 use super::partitions::Ownership;
 use super::resolve::{self, Wanted};
 use crate::clock;
@@ -350,7 +351,7 @@ pub(super) fn apply(
     if partitions.is_empty() {
         return;
     }
-    if let Err(error) = resolve::list(partitions, Offset::Invalid).and_then(|list| call(&list)) {
+    if let Err(error) = list(partitions, Offset::Invalid).and_then(|list| call(&list)) {
         tracing::error!(%error, what, "librdkafka refused");
     }
 }

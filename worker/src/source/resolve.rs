@@ -6,20 +6,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use parcelhook_crds::compiled::StartFrom;
+use rdkafka::Offset;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{Offset, TopicPartitionList};
 
 use super::ffi::{self, TopicsQuestion};
 use super::inbox::PartitionId;
+use super::log_offsets::{left, list, log_ranges, names, offsets_at};
 use super::note::CommitNote;
 use super::start::{self, Known, Siblings, Start, StartedBy, TopicDemand};
 use super::topics::{TopicId, TopicState, TopicStates};
-use crate::clock;
 
 /// A partition whose start is decided.
 #[derive(Clone, Debug)]
@@ -56,9 +56,6 @@ impl Wanted {
         }
     }
 }
-
-/// First and last offsets of a log.
-pub(super) type LogRange = (i64, i64);
 
 type Commits = BTreeMap<PartitionId, (i64, CommitNote)>;
 
@@ -152,58 +149,6 @@ fn decided(
         start,
         id,
     }
-}
-
-/// The first and last offsets of logs. What a transaction has not decided yet is beyond the end.
-pub(super) fn log_ranges<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    ids: &[PartitionId],
-    deadline: Instant,
-) -> KafkaResult<BTreeMap<PartitionId, LogRange>> {
-    // ListOffsets takes -2 and -1 in the place of a timestamp for the start and the end.
-    let starts = offsets_at(consumer, ids, Offset::Beginning, deadline)?;
-    let ends = offsets_at(consumer, ids, Offset::End, deadline)?;
-    Ok(starts
-        .into_iter()
-        .filter_map(|(id, start)| {
-            let end = (*ends.get(&id)?)?;
-            Some((id, (start?, end)))
-        })
-        .collect())
-}
-
-/// The first offset at a timestamp; none inside when the log has no record that late.
-fn offsets_at<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    ids: &[PartitionId],
-    at: Offset,
-    deadline: Instant,
-) -> KafkaResult<BTreeMap<PartitionId, Option<i64>>> {
-    if ids.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let answer = consumer.offsets_for_times(list(ids, at)?, left(deadline))?;
-    let names = names(ids);
-    Ok(answer
-        .elements()
-        .iter()
-        .filter(|element| element.error().is_ok())
-        .filter_map(|element| {
-            let id = PartitionId {
-                topic: names.get(element.topic())?.clone(),
-                partition: element.partition(),
-            };
-            let offset = match element.offset() {
-                Offset::Offset(offset) => Some(offset),
-                Offset::Beginning
-                | Offset::End
-                | Offset::Stored
-                | Offset::Invalid
-                | Offset::OffsetTail(_) => None,
-            };
-            Some((id, offset))
-        })
-        .collect())
 }
 
 fn committed<C: ConsumerContext>(
@@ -372,31 +317,8 @@ pub(super) fn id_of(topics: &TopicStates, topic: &str) -> Option<TopicId> {
     }
 }
 
-/// A list for librdkafka with one offset for all.
-///
-/// # Errors
-/// When the offset cannot be expressed.
-pub(super) fn list(ids: &[PartitionId], offset: Offset) -> KafkaResult<TopicPartitionList> {
-    let mut list = TopicPartitionList::with_capacity(ids.len());
-    for id in ids {
-        list.add_partition_offset(&id.topic, id.partition, offset)?;
-    }
-    Ok(list)
-}
-
-fn names(ids: &[PartitionId]) -> BTreeSet<Arc<str>> {
-    ids.iter().map(|id| id.topic.clone()).collect()
-}
-
 fn topics_of(ids: &[PartitionId]) -> BTreeSet<String> {
     names(ids).iter().map(|name| name.to_string()).collect()
-}
-
-/// What is left until the deadline. Never zero, which some of librdkafka's calls take for "for ever".
-fn left(deadline: Instant) -> Duration {
-    deadline
-        .saturating_duration_since(clock::now())
-        .max(Duration::from_millis(1))
 }
 
 #[cfg(test)]

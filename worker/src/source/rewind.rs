@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use rdkafka::error::KafkaResult;
 
-use super::care::{ASK_AGAIN, QUESTION_TIMEOUT, seat};
+use super::care::{ASK_AGAIN, QUESTION_TIMEOUT};
 use super::inbox::PartitionId;
+use super::log_offsets::log_ranges;
 use super::partitions::Ownership;
 use super::rebalance::{self, GroupConsumer, SharedOwnership, lock};
-use super::resolve::{self, Resolved};
+use super::resolve::Resolved;
+use super::seats::seat;
 use super::start::{self, StartedBy};
 use crate::clock;
 
@@ -63,7 +65,7 @@ fn begin_again(
 ) -> KafkaResult<()> {
     let ids: Vec<PartitionId> = wanted.iter().map(|(_, id, _)| id.clone()).collect();
     let deadline = clock::now() + QUESTION_TIMEOUT;
-    let ranges = resolve::log_ranges(consumer, &ids, deadline)?;
+    let ranges = log_ranges(consumer, &ids, deadline)?;
     for (slot, id, frontier) in wanted {
         let (Some(range), Some(partition)) = (ranges.get(&id), ownership.running().get(&slot))
         else {

@@ -85,7 +85,7 @@ pub(super) struct Session {
     pub(super) claimed: Option<Epoch>,
     /// A commit of it is acked.
     pub(super) counts: bool,
-    /// A commit that the group has and that this session has not heard of: offset and configuration.
+    /// A commit that the group has and that this owner has not heard of: offset and configuration.
     pub(super) unheard: Option<(i64, Knows)>,
     /// What its configuration knows.
     pub(super) knows: Knows,
