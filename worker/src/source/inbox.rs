@@ -5,16 +5,16 @@
 //! between its `Assigned` and its `Revoked` or `Lost`. A slot number is never used twice.
 //! Does not move messages: the consumer thread's outbox does.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::mpsc::SyncSender;
-use std::sync::{Arc, OnceLock};
-use std::thread::Thread;
 use std::time::Instant;
 
 use parcelhook_crds::lane::Epoch;
 use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
+use super::bytes::{Attempting, WorkerBytes, as_i64};
 use super::claim::{Claim, Claims, Standing};
 use super::lease::Lease;
 use super::record::Record;
@@ -226,6 +226,11 @@ impl Progress {
         self.in_flight_bytes.load(Ordering::Relaxed)
     }
 
+    /// Counts the bytes of a request as on their way to a target, until the answer is dropped.
+    pub fn attempting(&self, bytes: usize) -> Attempting {
+        Attempting::begin(&self.worker, bytes)
+    }
+
     /// Bytes in flight of the whole worker.
     pub fn worker_bytes(&self) -> u64 {
         u64::try_from(self.worker.total()).unwrap_or(0)
@@ -245,7 +250,7 @@ impl Progress {
     pub fn charge(&self, bytes: usize) {
         let bytes = as_i64(bytes);
         self.in_flight_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.worker.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.worker.add(bytes);
     }
 }
 
@@ -253,61 +258,6 @@ impl Drop for Progress {
     fn drop(&mut self) {
         self.worker.subtract(self.in_flight_bytes());
     }
-}
-
-/// Bytes in flight of the whole worker, and the bell that wakes the consumer thread when there is
-/// room again.
-#[derive(Debug, Default)]
-pub(super) struct WorkerBytes {
-    bytes: AtomicI64,
-    wake_below: AtomicI64,
-    waiting: AtomicBool,
-    consumer: OnceLock<Thread>,
-}
-
-impl WorkerBytes {
-    pub(super) fn total(&self) -> i64 {
-        self.bytes.load(Ordering::SeqCst)
-    }
-
-    /// Makes the calling thread the one that is woken.
-    pub(super) fn attach(&self) {
-        // A second consumer thread for the same counters is never made.
-        let _ = self.consumer.set(std::thread::current());
-    }
-
-    /// Wakes the consumer thread if it waits for room.
-    pub(super) fn ring(&self) {
-        if let Some(thread) = self.consumer.get() {
-            thread.unpark();
-        }
-    }
-
-    /// Waits until fewer than `below` bytes are in flight, somebody rings, or the time is over. May
-    /// return early.
-    pub(super) fn wait_for_room(&self, below: i64, at_most: std::time::Duration) {
-        self.wake_below.store(below, Ordering::SeqCst);
-        self.waiting.store(true, Ordering::SeqCst);
-        // Looked at after `waiting` is set: a release in between rings.
-        if self.total() >= below {
-            std::thread::park_timeout(at_most);
-        }
-        self.waiting.store(false, Ordering::SeqCst);
-    }
-
-    fn subtract(&self, bytes: i64) {
-        let left = self.bytes.fetch_sub(bytes, Ordering::SeqCst) - bytes;
-        if self.waiting.load(Ordering::SeqCst)
-            && left < self.wake_below.load(Ordering::SeqCst)
-            && self.waiting.swap(false, Ordering::SeqCst)
-        {
-            self.ring();
-        }
-    }
-}
-
-fn as_i64(bytes: usize) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -333,24 +283,5 @@ mod tests {
         dropped.release(30);
         drop(dropped);
         assert_eq!(worker.total(), 10);
-    }
-
-    #[test]
-    fn a_release_wakes_the_consumer_thread_that_waits_for_room() {
-        let worker = Arc::new(WorkerBytes::default());
-        let progress = Arc::new(Progress::new(0, worker.clone(), Arc::new(Lease::endless())));
-        progress.charge(100);
-        let waiter = std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                worker.attach();
-                while worker.total() >= 50 {
-                    worker.wait_for_room(50, std::time::Duration::from_secs(3600));
-                }
-                worker.total()
-            });
-            progress.release(60);
-            waiter.join().unwrap()
-        });
-        assert_eq!(waiter, 40);
     }
 }

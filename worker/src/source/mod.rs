@@ -6,6 +6,7 @@
 //! which the rest of the worker talks to it.
 
 mod budget;
+mod bytes;
 mod care;
 pub mod claim;
 pub(crate) mod client;
@@ -46,6 +47,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::report::SourceReport;
 
+pub use bytes::Attempting;
 pub use claim::{Claim, random_bits};
 pub use client::OWNED;
 pub use ffi::RecordHeaders;
@@ -156,7 +158,7 @@ enum Command {
 #[derive(Clone, Debug)]
 pub struct SourceHandle {
     commands: Sender<Command>,
-    bytes: Arc<inbox::WorkerBytes>,
+    bytes: Arc<bytes::WorkerBytes>,
     failed: watch::Receiver<Option<SourceError>>,
 }
 
@@ -170,7 +172,7 @@ pub fn prepare(
     config: SourceConfig,
     shards: Vec<Sender<ShardMessage>>,
 ) -> Result<(SourceHandle, SourceThread), SourceError> {
-    let bytes = Arc::new(inbox::WorkerBytes::default());
+    let bytes = Arc::new(bytes::WorkerBytes::default());
     let lease = lease::Lease::new(client::session_timeout(&config));
     let ownership = partitions::Ownership::new(shards, bytes.clone(), lease);
     let ownership = Arc::new(Mutex::new(ownership));

@@ -15,8 +15,9 @@ use rustc_hash::FxHashMap;
 use tokio::sync::mpsc::Sender;
 
 use super::budget::Usage;
+use super::bytes::WorkerBytes;
 use super::commit::FrontierBook;
-use super::inbox::{Assigned, PartitionId, Progress, ShardMessage, WorkerBytes};
+use super::inbox::{Assigned, PartitionId, Progress, ShardMessage};
 use super::lease::Lease;
 use super::note::CommitNote;
 use super::resolve::Resolved;

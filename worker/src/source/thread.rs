@@ -18,10 +18,10 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::watch;
 
 use super::budget::Budget;
+use super::bytes::WorkerBytes;
 use super::care::Care;
 use super::commit::Verdict;
 use super::dropped::Dropped;
-use super::inbox::WorkerBytes;
 use super::rebalance::{GroupConsumer, SharedOwnership, apply, lock};
 use super::rewind::Rewind;
 use super::take::Batch;
@@ -205,6 +205,7 @@ impl Reader {
     /// Pauses and resumes partitions. Returns whether records may be read.
     fn balance(&mut self, now: Instant) -> bool {
         let total = self.thread.bytes.total();
+        self.budget.read_ahead_of(self.thread.bytes.attempting());
         let open = self.budget.gate_is_open(now, total);
         if now < self.next_review {
             return open;
