@@ -140,8 +140,10 @@ impl Controller {
         let name = (object.namespace.clone(), object.name.clone());
         let cluster = self.around.cluster.clone();
         self.statuses.writing.insert(uid);
+        let job = jobs::wrote(cluster, name, uid, (there, wanted));
+        let metrics = self.around.metrics.clone();
         self.jobs
-            .spawn(jobs::wrote(cluster, name, uid, (there, wanted)));
+            .spawn(jobs::timed(metrics, |all| &all.status_write_seconds, job));
     }
 
     /// A status was written, or not.
@@ -199,6 +201,7 @@ impl Controller {
             applied,
             given,
             missing_topic: missing.as_deref(),
+            own_topics: &self.own_topics,
             health: &health,
         };
         let wanted = desired(&there, &facts, clock::unix_millis());

@@ -41,6 +41,15 @@ impl Policy {
         }
     }
 
+    /// The same with other grants.
+    #[must_use]
+    pub fn with_grants(&self, grants: Grants) -> Self {
+        Self {
+            grants,
+            ..self.clone()
+        }
+    }
+
     /// The first topic that a target of a namespace may not read or write.
     pub fn judge_topics(&self, namespace: &str, spec: &DeliveryTargetSpec) -> Option<Fault> {
         let sources = spec.sources.iter().enumerate().map(|(index, source)| {

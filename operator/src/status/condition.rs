@@ -186,6 +186,14 @@ pub fn no_workers() -> Said {
     Said::new(kind::PROGRAMMED, Truth::False, "NoWorkers", message)
 }
 
+/// There is no worker, and none can start.
+pub fn topics_unusable(what: &str) -> Said {
+    let message = format!(
+        "No worker of the group has reported, and none starts before Parcelhook's own topics are as they must be: {what}."
+    );
+    Said::new(kind::PROGRAMMED, Truth::False, "TopicsUnusable", message)
+}
+
 /// No worker reports any more.
 pub fn workers_unreachable() -> Said {
     let message = "The workers have stopped to report; check that they run and reach Kafka.";
@@ -255,6 +263,14 @@ fn failed(reason: &str, health: &Health) -> String {
 pub fn data_at_risk() -> Said {
     let message = "The oldest waiting event has waited for half of the time that it is kept (`retry.maxAge`); mend the webhook, or raise `maxAge`.";
     Said::new(kind::DATA_AT_RISK, Truth::True, "EventsGrowOld", message)
+}
+
+/// What waits in Kafka may be lost.
+pub fn topics_lose(what: &str) -> Said {
+    let message = format!(
+        "Events that wait may be lost, because Parcelhook's own topics are not as they must be: {what}."
+    );
+    Said::new(kind::DATA_AT_RISK, Truth::True, "TopicsUnusable", message)
 }
 
 #[cfg(test)]
@@ -331,6 +347,8 @@ mod tests {
             programming(),
             not_programmed_yet(),
             no_workers(),
+            topics_unusable("x"),
+            topics_lose("x"),
             workers_unreachable(),
             rejected_by_worker("x"),
             data_at_risk(),

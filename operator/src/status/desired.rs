@@ -7,6 +7,7 @@ use parcelhook_crds::status::{DeliveryTargetStatus, LastFailure};
 use super::condition::{self, Said, Truth, kind};
 use crate::config::Applied;
 use crate::health::{Before, Health, Running, reason};
+use crate::topics::OwnTopics;
 
 /// Longest message of a failure, characters: what the resource allows.
 const MESSAGE_MAX_CHARS: usize = 1_024;
@@ -22,6 +23,8 @@ pub struct Facts<'a> {
     pub given: Given,
     /// A topic of the target that the workers do not find.
     pub missing_topic: Option<&'a str>,
+    /// How Parcelhook's own topics are.
+    pub own_topics: &'a OwnTopics,
     /// How the webhook fares.
     pub health: &'a Health,
 }
@@ -47,7 +50,8 @@ pub fn desired(before: &DeliveryTargetStatus, facts: &Facts<'_>, now: i64) -> De
     let programmed = programmed(before, judged, facts);
     let ready = condition::ready(&accepted, &refs, &programmed);
     let health = facts.health;
-    let risk = health.at_risk.then(condition::data_at_risk);
+    let losing = facts.own_topics.losing().map(condition::topics_lose);
+    let risk = health.at_risk.then(condition::data_at_risk).or(losing);
     let said = [
         accepted,
         refs,
@@ -120,6 +124,10 @@ fn programmed(before: &DeliveryTargetStatus, judged: Option<&Applied>, facts: &F
     }
     if judged.is_some() && !runs {
         return condition::not_programmed_yet();
+    }
+    let silent = Given::Published(Running::NoWorkers);
+    if let (true, Some(what)) = (facts.given == silent, facts.own_topics.unusable()) {
+        return condition::topics_unusable(what);
     }
     match &facts.given {
         Given::Published(Running::Everywhere) if runs => condition::programmed(),
@@ -206,6 +214,7 @@ mod tests {
             applied: Some(applied),
             given,
             missing_topic: None,
+            own_topics: &OwnTopics::Good,
             health,
         }
     }
