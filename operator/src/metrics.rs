@@ -223,6 +223,16 @@ mod tests {
             .filter_map(|line| line.split([' ', '{']).next())
             .collect();
         names.dedup();
+        let document = include_str!("../../docs/operator.md");
+        for name in &names {
+            let name = ["_sum", "_count", "_bucket"]
+                .iter()
+                .fold(*name, |name, end| name.trim_end_matches(end));
+            assert!(
+                document.contains(&format!("`{name}`")),
+                "{name} is not documented"
+            );
+        }
         insta::assert_snapshot!(names.join("\n"), @r"
         parcelhook_operator_leader
         parcelhook_operator_synced

@@ -203,6 +203,7 @@ impl Controller {
             Input::Told(told) => {
                 let touched = self.known.apply(told, now);
                 self.touch(touched);
+                self.tell_of_dead_letters(now);
             }
             Input::OwnTopics(found) => {
                 self.own_topics = found;

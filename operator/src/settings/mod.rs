@@ -122,6 +122,7 @@ impl Settings {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use parcelhook_kafka::Key;
 
     use super::*;
 
@@ -137,6 +138,27 @@ mod tests {
                 "{}",
                 argument.get_id()
             );
+        }
+    }
+
+    #[test]
+    fn the_documentation_names_every_flag_variable_and_default() {
+        let document = include_str!("../../../docs/operator.md");
+        for argument in Settings::command().get_arguments() {
+            let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            let flag = format!("`--{}", argument.get_id().as_str().replace('_', "-"));
+            assert!(document.contains(&flag), "{flag}");
+            let row = document
+                .lines()
+                .find(|line| line.contains(&format!("`{variable}`")));
+            let is_of_kafka = Key::ALL.iter().any(|key| key.variable() == variable);
+            assert!(row.is_some() || is_of_kafka, "{variable}");
+            for default in argument.get_default_values() {
+                let default = format!("| `{}` |", default.display());
+                assert!(row.is_some_and(|row| row.contains(&default)), "{default}");
+            }
         }
     }
 

@@ -239,6 +239,7 @@ pub fn available(health: &Health) -> Said {
         why::PENDING => "The state of the webhook is not known yet.".to_owned(),
         why::BLOCKED => "The webhook rejected an event, and the target waits for a person; mend the webhook, or skip the event with the annotation parcelhook.dev/skip-to.".to_owned(),
         why::FLAPPING => "The webhook goes up and down; it is shown as DOWN until it has been quiet for a while.".to_owned(),
+        parcelhook_crds::health::REJECTING_EVERYTHING => "The webhook rejects nearly every event, and no more of them are given up; mend the webhook, change the target, or skip an event with the annotation parcelhook.dev/skip-to.".to_owned(),
         parcelhook_crds::health::SUSPENDED => "The target is suspended; its events are kept.".to_owned(),
         parcelhook_crds::health::SOME_PARTITIONS_FAILING => "The webhook takes events of some partitions and fails for others.".to_owned(),
         parcelhook_crds::health::HEAD_FAILING => "The first event of a partition fails again and again while the webhook takes others.".to_owned(),
