@@ -19,6 +19,10 @@ pub const SOME_PARTITIONS_FAILING: &str = "SomePartitionsFailing";
 /// REASON while UP although one lane fails again and again: its oldest event may be what fails.
 pub const HEAD_FAILING: &str = "HeadFailing";
 
+/// REASON of a target that rejects so many events that nothing more is given up until a person has looked.
+/// A lane says so in its row, as the reason of its last failure.
+pub const REJECTING_EVERYTHING: &str = "RejectingEverything";
+
 /// REASON while SUSPENDED.
 pub const SUSPENDED: &str = "Suspended";
 

@@ -13,6 +13,8 @@ use clap::Parser as _;
 use futures::future::{BoxFuture, Shared};
 use futures::{FutureExt as _, StreamExt as _};
 use parcelhook_crds::egress;
+use parcelhook_kafka::connection::Kafka;
+use parcelhook_kafka::topics::Names;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -23,11 +25,13 @@ use tracing_subscriber::{EnvFilter, Layer as _};
 use crate::admin::Admin;
 use crate::cluster::{self, Cluster};
 use crate::controller::{Around, Controller, Input};
+use crate::grants::GrantsFile;
 use crate::leader;
 use crate::metrics::Metrics;
 use crate::policy::{Grants, Policy};
-use crate::settings::{LogFormat, Settings, properties};
+use crate::settings::{LogFormat, Settings};
 use crate::tail::{Place, Tail};
+use crate::topics;
 
 /// Inputs that wait for the controller. Whoever brings more waits, too: a watch, or the tail.
 const INPUTS: usize = 1_024;
@@ -59,40 +63,24 @@ pub fn main() -> ExitCode {
 /// What was read and checked before anything starts.
 struct Prepared {
     policy: Policy,
-    client: Vec<(String, String)>,
+    grants: Option<GrantsFile>,
+    kafka: Kafka,
 }
 
 impl Prepared {
     fn new(settings: &Settings) -> anyhow::Result<Self> {
-        let grants = match &settings.grants {
-            None => Grants::everything_in(&settings.namespace),
-            Some(file) => {
-                let text = std::fs::read_to_string(file).with_context(|| {
-                    format!("the grants file {} cannot be read", file.display())
-                })?;
-                Grants::parse(&text)?
+        let (file, grants) = match &settings.grants {
+            None => (None, Grants::everything_in(&settings.namespace)),
+            Some(path) => {
+                let (file, grants) = GrantsFile::open(path)?;
+                (Some(file), grants)
             }
         };
         let egress = egress::Policy::new(settings.egress_allow.clone());
-        let mut client = vec![
-            (
-                "bootstrap.servers".to_owned(),
-                settings.bootstrap_servers.clone(),
-            ),
-            ("client.id".to_owned(), "parcelhook-operator".to_owned()),
-        ];
-        if let Some(file) = &settings.kafka_properties {
-            let text = std::fs::read_to_string(file).with_context(|| {
-                format!("the properties file {} cannot be read", file.display())
-            })?;
-            let read = properties(&text).map_err(|line| {
-                anyhow::anyhow!("{}:{line} is no property; write name=value", file.display())
-            })?;
-            client.extend(read);
-        }
         Ok(Self {
             policy: Policy::new(grants, egress, &settings.prefix),
-            client,
+            grants: file,
+            kafka: settings.kafka.check()?,
         })
     }
 }
@@ -134,8 +122,16 @@ impl Operator {
         let identity = format!("{}-{:08x}", settings.identity, fastrand::u32(..));
         let cluster = connect(settings, &identity).await?;
         let (inputs, taken) = mpsc::channel(INPUTS);
-        let place = place(settings, prepared.client);
+        let kafka = &prepared.kafka;
+        let place = place(settings, kafka.properties_of("tail"));
         let tail = Tail::new(place, inputs.clone(), metrics.clone())?;
+        let client = kafka.properties_of("topics");
+        let own_topics =
+            topics::Watch::new(&client, &settings.prefix, inputs.clone(), metrics.clone())?;
+        let grants = prepared.grants.map(|file| {
+            let (policy, metrics) = (prepared.policy.clone(), metrics.clone());
+            file.follow(policy, inputs.clone(), metrics)
+        });
         let around = Around {
             cluster: cluster.clone(),
             policy: Arc::new(prepared.policy),
@@ -149,7 +145,11 @@ impl Operator {
             stop: watch::Sender::new(false),
             tail_stop: Arc::default(),
         };
-        operator.watch(watch_everything(settings, &cluster, inputs));
+        operator.watch("watches", watch_everything(settings, &cluster, inputs));
+        operator.watch("topics", own_topics.run());
+        if let Some(grants) = grants {
+            operator.watch("grants", grants);
+        }
         operator.lead(cluster, identity, around, taken);
         operator.serve(admin, metrics);
         operator.listen(tail);
@@ -165,14 +165,15 @@ impl Operator {
             .shared()
     }
 
-    fn watch(&mut self, watches: impl Future<Output = ()> + Send + 'static) {
+    /// What looks at something, again and again.
+    fn watch(&mut self, name: &'static str, watch: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stopping();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = watches => {}
+                () = watch => {}
                 () = stop => {}
             }
-            "watches"
+            name
         });
     }
 
@@ -258,11 +259,12 @@ fn watch_everything(
 }
 
 fn place(settings: &Settings, client: Vec<(String, String)>) -> Place {
+    let names = Names::new(&settings.prefix);
     Place {
         client,
         group: settings.consumer_group(),
-        lanes: format!("{}.lanes", settings.prefix),
-        reports: format!("{}.reports", settings.prefix),
+        lanes: names.lanes(),
+        reports: names.reports(),
     }
 }
 

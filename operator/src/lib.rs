@@ -6,11 +6,11 @@
 //! which speaks with the API server, and [`controller`], which owns the state; [`command`] is the command line.
 
 pub mod admin;
-pub mod clock;
 pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod controller;
+pub mod grants;
 pub mod health;
 pub mod leader;
 pub mod metrics;
@@ -20,3 +20,6 @@ pub mod settings;
 pub mod status;
 pub mod tail;
 pub mod target;
+pub mod topics;
+
+pub use parcelhook_kafka::clock;

@@ -5,12 +5,14 @@
 //! brokers are away it keeps trying. Nothing is decided here.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::Entry;
 use parcelhook_crds::report::{Heartbeat, ReportKey};
+use parcelhook_kafka::Journal;
+use parcelhook_kafka::connection::refusal;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
@@ -35,9 +37,6 @@ const QUESTION: Duration = Duration::from_secs(5);
 
 /// How long to wait before the topics are begun anew.
 const ANEW_AGAIN: Duration = Duration::from_secs(2);
-
-/// Least time between two lines about errors of connections.
-const ERRORS_EVERY: Duration = Duration::from_secs(30);
 
 /// Properties that the tail rests on, whatever is configured.
 const OWNED: [(&str, &str); 7] = [
@@ -76,7 +75,7 @@ impl std::fmt::Debug for Place {
 /// The tail, not yet running.
 pub struct Tail {
     place: Place,
-    consumer: BaseConsumer<Quiet>,
+    consumer: BaseConsumer<Context>,
     inputs: mpsc::Sender<Input>,
     metrics: Arc<Metrics>,
     /// Partitions whose end was not reached.
@@ -92,33 +91,28 @@ impl std::fmt::Debug for Tail {
     }
 }
 
-/// librdkafka's own errors: it tells each attempt to connect, which is thinned out here.
+/// The log of librdkafka.
 #[derive(Debug, Default)]
-struct Quiet {
-    told: Mutex<Option<Instant>>,
-}
+struct Context(Journal);
 
-impl ClientContext for Quiet {
-    fn log(&self, _: RDKafkaLogLevel, facility: &str, message: &str) {
-        tracing::debug!(facility, "{message}");
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        self.0.log(level, facility, message);
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        let now = clock::now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let quiet = told.is_some_and(|told| now.saturating_duration_since(told) < ERRORS_EVERY);
-        if !quiet {
-            *told = Some(now);
-            tracing::warn!(%error, "Kafka: {reason}");
+        // Who reads is told of the topics' ends, and that is no news.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
+            self.0.error(clock::now(), &error, reason);
         }
     }
 }
 
-impl ConsumerContext for Quiet {}
+impl ConsumerContext for Context {}
 
 /// librdkafka refuses the configuration.
 #[derive(Debug, thiserror::Error)]
-#[error("the Kafka client cannot be made: {0}; check --kafka-properties")]
+#[error("the Kafka client cannot be made: {0}; check the settings of Kafka")]
 pub struct TailError(String);
 
 impl Tail {
@@ -139,8 +133,8 @@ impl Tail {
         config.set("group.id", format!("{}.operator-tail", place.group));
         config.set_log_level(RDKafkaLogLevel::Warning);
         let consumer = config
-            .create_with_context(Quiet::default())
-            .map_err(|error| TailError(told(&error)))?;
+            .create_with_context(Context::default())
+            .map_err(|error| TailError(refusal(&error)))?;
         Ok(Self {
             place,
             consumer,
@@ -315,13 +309,4 @@ fn is_lost(error: &KafkaError) -> bool {
                 | RDKafkaErrorCode::UnknownTopicOrPartition
         )
     )
-}
-
-/// The error without the value, which may be a secret.
-fn told(error: &KafkaError) -> String {
-    if let KafkaError::ClientConfig(_, message, name, _) = error {
-        format!("{name}: {message}")
-    } else {
-        error.to_string()
-    }
 }

@@ -10,7 +10,6 @@
 
 pub mod admin;
 pub mod background;
-pub mod clock;
 pub mod command;
 pub mod config;
 pub mod delivery;
@@ -27,3 +26,5 @@ pub mod state;
 pub mod targets;
 pub mod telemetry;
 pub mod transaction;
+
+pub use parcelhook_kafka::clock;

@@ -10,12 +10,14 @@
 //! worker cannot read is told apart entry by entry, so one target of a later version does not take the
 //! others with it. No I/O.
 
+mod guard;
 mod manifest;
 mod shard;
 mod target;
 mod zip;
 
 pub use crate::revision::{ParseRevisionError, Revision};
+pub use guard::is_mass_loss;
 pub use manifest::{Asked, Deleted, KEPT, Manifest, ManifestError};
 pub use shard::{Encoded, Entry, Shard, ShardError, ShardName, Unreadable, shard_of};
 

@@ -34,6 +34,9 @@ pub struct Heartbeat {
     /// Lanes that fail and have no row, because their events are not kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<FailingLane>,
+    /// Targets of which events were given up lately.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dead_lettered: Vec<DeadLettered>,
     /// Topics that targets name and the cluster does not have, or does not show.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_topics: Vec<String>,
@@ -59,6 +62,18 @@ pub struct Success {
     pub target: Uuid,
     /// When the last one ended.
     pub at: i64,
+}
+
+/// A target of which events were given up: written to its dead-letter topic.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLettered {
+    /// The target.
+    pub target: Uuid,
+    /// When the last one was.
+    pub at: i64,
+    /// Why it was: one CamelCase word.
+    pub reason: String,
 }
 
 /// A lane whose last attempt failed.
@@ -129,10 +144,15 @@ mod tests {
                     message: None,
                 },
             }],
+            dead_lettered: vec![DeadLettered {
+                target,
+                at: 1_950,
+                reason: "Expired".to_owned(),
+            }],
             missing_topics: vec!["orders".to_owned()],
         };
         let text = String::from_utf8(report.encode()).unwrap();
-        insta::assert_snapshot!(text, @r#"{"startedAt":1000,"at":2000,"revision":"ab:3","rejected":[{"target":"00000000-0000-0000-0000-000000000007","generation":2,"message":"spec.endpoint.tls: x"}],"successes":[{"target":"00000000-0000-0000-0000-000000000007","at":1900}],"failing":[{"target":"00000000-0000-0000-0000-000000000007","topic":"orders","partition":3,"attempts":2,"since":1800,"lastFailure":{"at":1850,"reason":"Timeout"}}],"missingTopics":["orders"]}"#);
+        insta::assert_snapshot!(text, @r#"{"startedAt":1000,"at":2000,"revision":"ab:3","rejected":[{"target":"00000000-0000-0000-0000-000000000007","generation":2,"message":"spec.endpoint.tls: x"}],"successes":[{"target":"00000000-0000-0000-0000-000000000007","at":1900}],"failing":[{"target":"00000000-0000-0000-0000-000000000007","topic":"orders","partition":3,"attempts":2,"since":1800,"lastFailure":{"at":1850,"reason":"Timeout"}}],"deadLettered":[{"target":"00000000-0000-0000-0000-000000000007","at":1950,"reason":"Expired"}],"missingTopics":["orders"]}"#);
         assert_eq!(Heartbeat::decode(text.as_bytes()), Some(report));
         let idle = Heartbeat {
             started_at: 1,

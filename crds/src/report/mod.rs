@@ -12,7 +12,7 @@ mod heartbeat;
 
 use serde::{Deserialize, Serialize};
 
-pub use heartbeat::{EVERY, FailingLane, Heartbeat, Rejected, Success};
+pub use heartbeat::{DeadLettered, EVERY, FailingLane, Heartbeat, Rejected, Success};
 
 /// Key of a record of the reports topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 //! ```text
 //!   Verdict ──▶ book ──▶ packer ──▶ shards that must be written
 //!                 │          └────▶ names ──▶ revision ──▶ manifest, or nothing to say
-//!                 └──────▶ guard (a second look before many targets end)
+//!                 └──────▶ crds::config::is_mass_loss (a second look before many targets end)
 //!   garbage: which shards nobody needs any more
 //! ```
 //!
@@ -12,12 +12,10 @@
 
 mod book;
 mod garbage;
-mod guard;
 mod packer;
 mod revision;
 
 pub use book::{Applied, Book};
 pub use garbage::{Found, History, collectable};
-pub use guard::needs_second_look;
 pub use packer::{Packed, Packer, SHARD_MAX_BYTES, SHARDS_MAX, SHARDS_MIN};
 pub use revision::{Wish, first, revise};

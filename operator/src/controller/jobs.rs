@@ -4,6 +4,7 @@
 //! controller, which alone owns the state.
 
 use std::collections::BTreeSet;
+use std::future::Future;
 use std::sync::Arc;
 
 use parcelhook_crds::compile::reason;
@@ -15,6 +16,7 @@ use super::index::Object;
 use super::led::Writing;
 use crate::clock;
 use crate::cluster::{Cluster, ClusterError, Loaded, Presence, Published, Stored};
+use crate::metrics::{Metrics, Seconds};
 use crate::policy::Policy;
 use crate::status::News;
 use crate::target::{Fault, Observed, Refused, Verdict, judge, references};
@@ -66,6 +68,18 @@ pub(super) struct Wrote {
     pub(super) status: DeliveryTargetStatus,
     /// The version of the object after it.
     pub(super) result: Result<Option<String>, ClusterError>,
+}
+
+/// A job that is timed.
+pub(super) async fn timed(
+    metrics: Arc<Metrics>,
+    of: fn(&Metrics) -> &Seconds,
+    job: impl Future<Output = Done>,
+) -> Done {
+    let begun = clock::now();
+    let done = job.await;
+    of(&metrics).took(clock::now().saturating_duration_since(begun));
+    done
 }
 
 /// Judges a target: the phases in their order.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::Entry;
 use parcelhook_crds::lane::table::Table;
-use parcelhook_crds::report::Heartbeat;
+use parcelhook_crds::report::{DeadLettered, Heartbeat};
 use uuid::Uuid;
 
 use crate::health::{Fleet, Gathered, Touched, gather};
@@ -39,6 +39,7 @@ pub(super) struct Known {
     gather: Option<Instant>,
     gathered: Instant,
     traffic: BTreeSet<Uuid>,
+    dead_lettered: Vec<DeadLettered>,
 }
 
 impl Known {
@@ -51,6 +52,7 @@ impl Known {
             gather: None,
             gathered: now,
             traffic: BTreeSet::new(),
+            dead_lettered: Vec::new(),
         }
     }
 
@@ -77,6 +79,8 @@ impl Known {
                 let mut all = BTreeSet::new();
                 let mut everyone = false;
                 for (worker, report) in reports {
+                    let letters = report.iter().flat_map(|report| &report.dead_lettered);
+                    self.dead_lettered.extend(letters.cloned());
                     let fails = report
                         .as_ref()
                         .is_some_and(|report| !report.failing.is_empty());
@@ -95,6 +99,11 @@ impl Known {
                 }
             }
         }
+    }
+
+    /// What reports told of dead letters since the last call.
+    pub(super) fn take_dead_lettered(&mut self) -> Vec<DeadLettered> {
+        std::mem::take(&mut self.dead_lettered)
     }
 
     /// When lanes must be gathered.

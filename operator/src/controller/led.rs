@@ -7,14 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::config::{Encoded, Manifest, Revision, ShardName};
+use parcelhook_crds::config::{Encoded, Manifest, Revision, ShardName, is_mass_loss};
 use uuid::Uuid;
 
 use super::pace::Pace;
 use crate::cluster::{Loaded, Stored};
-use crate::config::{
-    Book, Found, History, Packer, Wish, collectable, first, needs_second_look, revise,
-};
+use crate::config::{Book, Found, History, Packer, Wish, collectable, first, revise};
 
 /// How often what is there is looked at, when nothing changes.
 const AUDIT_EVERY: Duration = Duration::from_secs(60);
@@ -160,7 +158,7 @@ impl Led {
             return Plan::Reload;
         }
         let lost = self.book.ending().count();
-        if needs_second_look(lost, self.given.len()) && !self.confirmed {
+        if is_mass_loss(lost, self.given.len()) && !self.confirmed {
             return Plan::Confirm;
         }
         self.confirmed = false;

@@ -33,11 +33,13 @@ use uuid::Uuid;
 
 use crate::clock;
 use crate::cluster::{Cluster, Scope, SecretSeen};
+use crate::health::Touched;
 use crate::leader::Leading;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::queue::Queue;
 use crate::status::Teller;
+use crate::topics::OwnTopics;
 use index::Index;
 use jobs::Done;
 use known::Known;
@@ -64,6 +66,10 @@ pub enum Input {
     Secret(Scope, SecretSeen),
     /// The tail of the workers' topics tells.
     Told(Told),
+    /// Parcelhook's own topics are found so.
+    OwnTopics(OwnTopics),
+    /// The administrator allows something else.
+    Policy(Policy),
 }
 
 /// What the controller works with.
@@ -106,6 +112,7 @@ pub struct Controller {
     references: References,
     queue: Queue<Uuid>,
     known: Known,
+    own_topics: OwnTopics,
     statuses: Statuses,
     teller: Teller,
     jobs: JoinSet<Done>,
@@ -123,6 +130,7 @@ impl Controller {
             references: References::default(),
             queue: Queue::new(JUDGED_AT_ONCE),
             known: Known::new(&around.group, now),
+            own_topics: OwnTopics::default(),
             statuses: Statuses::new(rate, burst, now),
             teller: Teller::new(now),
             jobs: JoinSet::new(),
@@ -195,6 +203,15 @@ impl Controller {
             Input::Told(told) => {
                 let touched = self.known.apply(told, now);
                 self.touch(touched);
+                self.tell_of_dead_letters(now);
+            }
+            Input::OwnTopics(found) => {
+                self.own_topics = found;
+                self.touch(Touched::All);
+            }
+            Input::Policy(policy) => {
+                self.around.policy = Arc::new(policy);
+                self.queue_all();
             }
         }
     }

@@ -92,7 +92,10 @@ impl Controller {
                 for shard in &writing.fresh {
                     self.around.metrics.shard_bytes.add(shard.bytes.len());
                 }
-                self.jobs.spawn(jobs::published(cluster, writing));
+                let job = jobs::published(cluster, writing);
+                let metrics = self.around.metrics.clone();
+                self.jobs
+                    .spawn(jobs::timed(metrics, |all| &all.publish_seconds, job));
             }
             Plan::Collect(shards) if shards.is_empty() => {}
             Plan::Collect(shards) => drop(self.jobs.spawn(jobs::collected(cluster, shards))),

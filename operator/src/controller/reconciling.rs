@@ -77,8 +77,10 @@ impl Controller {
             let cluster = self.around.cluster.clone();
             if let Some(object) = self.index.get(uid) {
                 let policy = self.around.policy.clone();
+                let job = jobs::judged(cluster, policy, object.clone());
+                let metrics = self.around.metrics.clone();
                 self.jobs
-                    .spawn(jobs::judged(cluster, policy, object.clone()));
+                    .spawn(jobs::timed(metrics, |all| &all.judge_seconds, job));
             } else if let Some(entry) = led.book.entry(uid) {
                 let target = &entry.target;
                 let name = (target.namespace.clone(), target.name.clone());

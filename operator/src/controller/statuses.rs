@@ -140,8 +140,10 @@ impl Controller {
         let name = (object.namespace.clone(), object.name.clone());
         let cluster = self.around.cluster.clone();
         self.statuses.writing.insert(uid);
+        let job = jobs::wrote(cluster, name, uid, (there, wanted));
+        let metrics = self.around.metrics.clone();
         self.jobs
-            .spawn(jobs::wrote(cluster, name, uid, (there, wanted)));
+            .spawn(jobs::timed(metrics, |all| &all.status_write_seconds, job));
     }
 
     /// A status was written, or not.
@@ -194,17 +196,20 @@ impl Controller {
             }
         };
         let missing = self.missing_topic(uid, now);
+        let nobody = self.known.fleet.live(now).next().is_none();
         let facts = Facts {
             generation: object.generation,
             applied,
             given,
             missing_topic: missing.as_deref(),
+            workers_wait_for: self.own_topics.unusable().filter(|_| nobody),
+            topics_lose: self.own_topics.losing(),
             health: &health,
         };
         let wanted = desired(&there, &facts, clock::unix_millis());
         let urgency = match compare(&there, &wanted) {
             Difference::None => return None,
-            Difference::Flip => Urgency::Flip,
+            Difference::Flip => Urgency::of_flip(&there, &wanted),
             Difference::Numbers => {
                 let written = self.statuses.written.get(&uid);
                 let fresh =
@@ -308,6 +313,27 @@ impl Controller {
         let mut sources = led.book.entry(uid)?.target.sources.iter();
         let source = sources.find(|source| missing.contains(&source.topic))?;
         Some(source.topic.clone())
+    }
+
+    /// Tells people by Kubernetes Events that events were given up. Who does not lead tells nothing.
+    pub(super) fn tell_of_dead_letters(&mut self, now: Instant) {
+        let letters = self.known.take_dead_lettered();
+        if !self.leads(now) {
+            return;
+        }
+        for letter in letters {
+            let Some(object) = self.index.get(letter.target) else {
+                continue;
+            };
+            let ago = clock::unix_millis().saturating_sub(letter.at);
+            let ago = Duration::from_millis(u64::try_from(ago).unwrap_or(0));
+            let uid = letter.target;
+            if let Some(news) = self.teller.dead_lettered(uid, &letter.reason, ago, now) {
+                let about = Some((object.namespace.clone(), object.name.clone()));
+                let cluster = self.around.cluster.clone();
+                self.jobs.spawn(jobs::told(cluster, about, uid, news));
+            }
+        }
     }
 
     /// Tells people by Kubernetes Events what they would want to know of at once.

@@ -198,7 +198,7 @@ fn available(state: State, why: &str) -> Availability {
 }
 
 /// A word of a row as a condition's reason. The API server takes only words of that form.
-fn word(said: &str) -> &str {
+pub fn word(said: &str) -> &str {
     let starts = said.starts_with(|first: char| first.is_ascii_uppercase());
     let is_word = starts && said.len() <= 64 && said.chars().all(|c| c.is_ascii_alphanumeric());
     if is_word {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use parcelhook_crds::health::REJECTING_EVERYTHING;
 use parcelhook_crds::lane::table::Table;
 use parcelhook_crds::lane::{LaneRow, LastFailure, NotBefore, ParkReason};
 use parcelhook_crds::report::FailingLane;
@@ -66,8 +67,10 @@ impl Gathered {
         self.blocked |= row.reason == ParkReason::Rejected && waits;
         self.overflowing |= row.reason == ParkReason::Overflow;
         if let Some(failure) = &row.last_failure {
-            // A row of a lane that only overflows remembers failures that are over.
-            if row.attempts > 0 && row.reason == ParkReason::Failed {
+            // A row of a lane that only overflows remembers failures that are over. One rejected event is
+            // the event's fault; that nearly all are is the target's.
+            let fails = row.reason == ParkReason::Failed || failure.reason == REJECTING_EVERYTHING;
+            if row.attempts > 0 && fails {
                 self.fails(failure, row.since, row.attempts);
             }
             self.remember(failure);
@@ -203,6 +206,17 @@ pub(super) mod tests {
     fn a_rejected_event_that_nobody_tries_again_blocks() {
         let all = gathered(vec![row(ParkReason::Rejected, NotBefore::Never, Some(200))]);
         assert!(all.blocked && all.failing.is_empty());
+    }
+
+    #[test]
+    fn a_target_that_rejects_everything_fails() {
+        let mut rejecting = row(ParkReason::Rejected, NotBefore::At(900), Some(200));
+        if let Some(failure) = &mut rejecting.last_failure {
+            failure.reason = REJECTING_EVERYTHING.to_owned();
+        }
+        let all = gathered(vec![rejecting]);
+        let reasons: Vec<&str> = all.failing.iter().map(|lane| &*lane.reason).collect();
+        assert_eq!((reasons, all.blocked), (vec![REJECTING_EVERYTHING], false));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub struct Pattern {
 /// Grants that cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the grants cannot be read: {0}")]
-pub struct GrantsError(String);
+pub struct GrantsError(pub(crate) String);
 
 impl Grants {
     /// What holds without configuration: everything in one namespace, nothing elsewhere.

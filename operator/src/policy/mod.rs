@@ -9,6 +9,7 @@ mod grants;
 use parcelhook_crds::compile::reason;
 use parcelhook_crds::egress;
 use parcelhook_crds::spec::DeliveryTargetSpec;
+use parcelhook_kafka::topics::Names;
 use url::Url;
 
 pub use grants::{Grant, Grants, GrantsError, Pattern};
@@ -28,7 +29,7 @@ pub mod refusal {
 pub struct Policy {
     grants: Grants,
     egress: egress::Policy,
-    prefix: String,
+    own: Names,
 }
 
 impl Policy {
@@ -37,7 +38,16 @@ impl Policy {
         Self {
             grants,
             egress,
-            prefix: prefix.to_owned(),
+            own: Names::new(prefix),
+        }
+    }
+
+    /// The same with other grants.
+    #[must_use]
+    pub fn with_grants(&self, grants: Grants) -> Self {
+        Self {
+            grants,
+            ..self.clone()
         }
     }
 
@@ -62,7 +72,7 @@ impl Policy {
             )
         });
         for (field, topic, granted, kind) in sources.chain(dead_letters) {
-            if self.is_own(topic) {
+            if self.own.is_own(topic) {
                 return Some(Fault::new(
                     reason::INVALID_SPEC,
                     format!(
@@ -90,11 +100,6 @@ impl Policy {
             refusal::EGRESS_DENIED,
             format!("{field}: {denied}"),
         ))
-    }
-
-    fn is_own(&self, topic: &str) -> bool {
-        let rest = topic.strip_prefix(self.prefix.as_str());
-        rest.is_some_and(|rest| rest.starts_with('.'))
     }
 }
 

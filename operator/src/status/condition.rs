@@ -186,6 +186,14 @@ pub fn no_workers() -> Said {
     Said::new(kind::PROGRAMMED, Truth::False, "NoWorkers", message)
 }
 
+/// There is no worker, and none can start.
+pub fn topics_unusable(what: &str) -> Said {
+    let message = format!(
+        "No worker of the group has reported, and none starts before Parcelhook's own topics are as they must be: {what}."
+    );
+    Said::new(kind::PROGRAMMED, Truth::False, "TopicsUnusable", message)
+}
+
 /// No worker reports any more.
 pub fn workers_unreachable() -> Said {
     let message = "The workers have stopped to report; check that they run and reach Kafka.";
@@ -231,6 +239,7 @@ pub fn available(health: &Health) -> Said {
         why::PENDING => "The state of the webhook is not known yet.".to_owned(),
         why::BLOCKED => "The webhook rejected an event, and the target waits for a person; mend the webhook, or skip the event with the annotation parcelhook.dev/skip-to.".to_owned(),
         why::FLAPPING => "The webhook goes up and down; it is shown as DOWN until it has been quiet for a while.".to_owned(),
+        parcelhook_crds::health::REJECTING_EVERYTHING => "The webhook rejects nearly every event, and no more of them are given up; mend the webhook, change the target, or skip an event with the annotation parcelhook.dev/skip-to.".to_owned(),
         parcelhook_crds::health::SUSPENDED => "The target is suspended; its events are kept.".to_owned(),
         parcelhook_crds::health::SOME_PARTITIONS_FAILING => "The webhook takes events of some partitions and fails for others.".to_owned(),
         parcelhook_crds::health::HEAD_FAILING => "The first event of a partition fails again and again while the webhook takes others.".to_owned(),
@@ -255,6 +264,14 @@ fn failed(reason: &str, health: &Health) -> String {
 pub fn data_at_risk() -> Said {
     let message = "The oldest waiting event has waited for half of the time that it is kept (`retry.maxAge`); mend the webhook, or raise `maxAge`.";
     Said::new(kind::DATA_AT_RISK, Truth::True, "EventsGrowOld", message)
+}
+
+/// What waits in Kafka may be lost.
+pub fn topics_lose(what: &str) -> Said {
+    let message = format!(
+        "Events that wait may be lost, because Parcelhook's own topics are not as they must be: {what}."
+    );
+    Said::new(kind::DATA_AT_RISK, Truth::True, "TopicsUnusable", message)
 }
 
 #[cfg(test)]
@@ -331,6 +348,8 @@ mod tests {
             programming(),
             not_programmed_yet(),
             no_workers(),
+            topics_unusable("x"),
+            topics_lose("x"),
             workers_unreachable(),
             rejected_by_worker("x"),
             data_at_risk(),

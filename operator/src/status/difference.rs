@@ -4,12 +4,13 @@
 //! written when a person, or a script that waits, would decide differently; numbers and texts ride along,
 //! and by themselves are refreshed at most once a minute while they matter.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use parcelhook_crds::status::{DeliveryTargetStatus, State};
 
-use super::condition::OURS;
+use super::condition::{OURS, Truth, kind};
 
 /// How old numbers must be to be refreshed.
 pub const REFRESH_AFTER: Duration = Duration::from_secs(60);
@@ -35,6 +36,9 @@ pub fn compare(there: &DeliveryTargetStatus, wanted: &DeliveryTargetStatus) -> D
     if flip {
         return Difference::Flip;
     }
+    if said_what_to_do(there) != said_what_to_do(wanted) {
+        return Difference::Numbers;
+    }
     let quiet =
         wanted.state == Some(State::Up) && wanted.parked.is_none() && there.parked.is_none();
     let same = there.next_attempt == wanted.next_attempt
@@ -46,6 +50,20 @@ pub fn compare(there: &DeliveryTargetStatus, wanted: &DeliveryTargetStatus) -> D
     } else {
         Difference::Numbers
     }
+}
+
+/// What our conditions say to people who must do something: the messages of those that do not hold, and of
+/// the one that is only there while something is wrong.
+fn said_what_to_do(status: &DeliveryTargetStatus) -> BTreeMap<&str, &str> {
+    let holds = |condition: &&Condition| {
+        condition.status == Truth::True.as_str() && condition.type_ != kind::DATA_AT_RISK
+    };
+    let ours = |condition: &&Condition| OURS.contains(&condition.type_.as_str());
+    let conditions = status.conditions.iter().filter(ours);
+    conditions
+        .filter(|condition| !holds(condition))
+        .map(|condition| (condition.type_.as_str(), condition.message.as_str()))
+        .collect()
 }
 
 /// Whether our conditions say the same, whatever their times and messages. Those of others do not count.
@@ -119,6 +137,18 @@ mod tests {
         assert_eq!(compare(&status(), &wanted), Difference::None);
         wanted.parked = Some(4);
         assert_eq!(compare(&status(), &wanted), Difference::Numbers);
+    }
+
+    #[test]
+    fn what_a_person_must_do_now_is_told_although_the_reason_is_the_same() {
+        let refused = |topic: &str| {
+            let mut status = status();
+            status.conditions[0].status = "False".to_owned();
+            status.conditions[0].message = format!("no grant for {topic}");
+            status
+        };
+        assert_eq!(compare(&refused("a"), &refused("a")), Difference::None);
+        assert_eq!(compare(&refused("a"), &refused("b")), Difference::Numbers);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::condition::{Truth, kind};
 use super::writes::Bucket;
+use crate::health::word;
 use crate::policy::refusal;
 
 /// Least time between two Events of one reason about one target.
@@ -37,6 +38,8 @@ pub enum News {
     Recovered,
     /// It is not accepted, for this reason.
     Refused(String, String),
+    /// Events of it were given up, the last one for this reason.
+    DeadLettered(String),
     /// Many went DOWN at once.
     Outage,
 }
@@ -45,7 +48,7 @@ impl News {
     /// Whether somebody may have to act.
     pub fn is_warning(&self) -> bool {
         match self {
-            Self::Down(_) | Self::Refused(..) | Self::Outage => true,
+            Self::Down(_) | Self::Refused(..) | Self::DeadLettered(_) | Self::Outage => true,
             Self::Recovered => false,
         }
     }
@@ -56,6 +59,7 @@ impl News {
             Self::Down(_) => "TargetDown",
             Self::Recovered => "TargetRecovered",
             Self::Refused(reason, _) => reason,
+            Self::DeadLettered(_) => "EventDeadLettered",
             Self::Outage => "ManyTargetsDown",
         }
     }
@@ -67,6 +71,9 @@ impl News {
                 format!("Deliveries fail: {reason}. The events are kept and delivered later.")
             }
             Self::Recovered => "The webhook takes deliveries again.".to_owned(),
+            Self::DeadLettered(reason) => format!(
+                "Events are given up and written to the dead-letter topic: {reason}."
+            ),
             Self::Refused(_, message) => message.chars().take(1_000).collect(),
             Self::Outage => "Many targets went DOWN within half a minute; look for a cause that they share, such as the network or DNS of the workers.".to_owned(),
         }
@@ -115,6 +122,19 @@ impl Teller {
         news.extend(refused(after).filter(|_| refused(before) != refused(after)));
         news.retain(|one| *one == News::Outage || self.may_tell(uid, one, now));
         news
+    }
+
+    /// Whether to tell that events of a target were given up, `ago` before now.
+    pub fn dead_lettered(
+        &mut self,
+        uid: Uuid,
+        reason: &str,
+        ago: Duration,
+        now: Instant,
+    ) -> Option<News> {
+        let news = News::DeadLettered(word(reason).to_owned());
+        // A report of long ago is read again after a restart.
+        (ago < QUIET && self.may_tell(uid, &news, now)).then_some(news)
     }
 
     fn down(&mut self, after: &DeliveryTargetStatus, all: usize, now: Instant) -> Option<News> {
@@ -193,6 +213,19 @@ mod tests {
         assert_eq!(teller.news(uid(3), &down, &down, 100, now), []);
         now += QUIET;
         assert_eq!(teller.news(uid(1), &up, &down, 100, now).len(), 1);
+    }
+
+    #[test]
+    fn dead_letters_are_told_once_in_a_while_and_old_ones_not_at_all() {
+        let now = clock::now();
+        let mut teller = Teller::new(now);
+        let mut told = |ago: Duration, now| teller.dead_lettered(uid(1), "Expired", ago, now);
+        assert_eq!(told(QUIET, now), None);
+        let news = told(Duration::ZERO, now).unwrap();
+        assert_eq!(news, News::DeadLettered("Expired".to_owned()));
+        assert!(news.is_warning() && news.note().contains("Expired"));
+        assert_eq!(told(Duration::ZERO, now), None);
+        assert!(told(Duration::ZERO, now + QUIET).is_some());
     }
 
     #[test]

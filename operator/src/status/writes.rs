@@ -1,13 +1,17 @@
 //! Which statuses are written next, and how fast.
 //!
-//! Owns the queue of targets whose status should be written, in two classes, and the token bucket that
-//! protects the API server. Flips go before refreshed numbers. A target waits once; what is written is
-//! what holds when its turn comes. Pure.
+//! Owns the queue of targets whose status should be written, in classes, and the token bucket that
+//! protects the API server. When thousands go DOWN at once, who waits for an answer to a change of a spec is
+//! served first, then what became worse, then other flips, then refreshed numbers. A target waits once; what
+//! is written is what holds when its turn comes, so one that has recovered meanwhile costs nothing. Pure.
 
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
+use parcelhook_crds::status::{DeliveryTargetStatus, State};
 use uuid::Uuid;
+
+use super::condition::kind;
 
 /// Writes each second, over time.
 pub const RATE: u32 = 20;
@@ -18,10 +22,43 @@ pub const BURST: u32 = 100;
 /// How urgent a write is. The order is that of serving.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Urgency {
-    /// A state or a condition changed.
+    /// Somebody changed the target and waits to hear what became of it.
+    Answer,
+    /// The webhook takes deliveries no more.
+    Worse,
+    /// Another state or reason changed.
     Flip,
     /// Only numbers are newer.
     Numbers,
+}
+
+impl Urgency {
+    /// Every class.
+    const ALL: [Self; 4] = [Self::Answer, Self::Worse, Self::Flip, Self::Numbers];
+
+    /// How urgent it is to write a state or a condition that changed.
+    pub fn of_flip(there: &DeliveryTargetStatus, wanted: &DeliveryTargetStatus) -> Self {
+        let is_bad = |status: &DeliveryTargetStatus| {
+            matches!(status.state, Some(State::Down | State::Blocked))
+        };
+        if there.observed_generation != wanted.observed_generation
+            || answer(there) != answer(wanted)
+        {
+            Self::Answer
+        } else if is_bad(wanted) && !is_bad(there) {
+            Self::Worse
+        } else {
+            Self::Flip
+        }
+    }
+}
+
+/// What a person waits for who has changed a target. It is the sum of what the target is asked for, and no
+/// outage of a webhook changes it.
+fn answer(status: &DeliveryTargetStatus) -> Option<(&str, &str)> {
+    let mut conditions = status.conditions.iter();
+    let ready = conditions.find(|condition| condition.type_ == kind::READY)?;
+    Some((&ready.status, &ready.reason))
 }
 
 /// What to do next.
@@ -39,8 +76,8 @@ pub enum Next {
 /// See the module.
 #[derive(Debug)]
 pub struct Writes {
-    flips: VecDeque<Uuid>,
-    numbers: VecDeque<Uuid>,
+    /// By urgency.
+    lines: [VecDeque<Uuid>; Urgency::ALL.len()],
     urgency: HashMap<Uuid, Urgency>,
     bucket: Bucket,
 }
@@ -49,8 +86,7 @@ impl Writes {
     /// Nothing waits, and the bucket is full.
     pub fn new(rate: u32, burst: u32, now: Instant) -> Self {
         Self {
-            flips: VecDeque::new(),
-            numbers: VecDeque::new(),
+            lines: Default::default(),
             urgency: HashMap::new(),
             bucket: Bucket::new(rate, burst, now),
         }
@@ -64,25 +100,18 @@ impl Writes {
         }
         // A target that becomes urgent stays in the other line, too, where it is passed over.
         self.urgency.insert(target, urgency);
-        match urgency {
-            Urgency::Flip => self.flips.push_back(target),
-            Urgency::Numbers => self.numbers.push_back(target),
-        }
+        self.lines[urgency as usize].push_back(target);
     }
 
     /// What to write next. It costs a token.
     pub fn next(&mut self, now: Instant) -> Next {
-        let Some(target) = self.first() else {
+        let Some((line, target)) = self.first() else {
             return Next::Idle;
         };
         if let Err(due) = self.bucket.take(now) {
             return Next::Wait(due);
         }
-        if self.flips.front() == Some(&target) {
-            self.flips.pop_front();
-        } else {
-            self.numbers.pop_front();
-        }
+        self.lines[line as usize].pop_front();
         self.urgency.remove(&target);
         Next::Write(target)
     }
@@ -97,16 +126,12 @@ impl Writes {
         self.urgency.len()
     }
 
-    /// The first in line, behind those that were served in the other line meanwhile.
-    fn first(&mut self) -> Option<Uuid> {
-        let lines = [
-            (&mut self.flips, Urgency::Flip),
-            (&mut self.numbers, Urgency::Numbers),
-        ];
-        for (line, urgency) in lines {
+    /// The first in line, behind those that were served in another line meanwhile.
+    fn first(&mut self) -> Option<(Urgency, Uuid)> {
+        for (line, urgency) in self.lines.iter_mut().zip(Urgency::ALL) {
             while let Some(first) = line.front() {
                 if self.urgency.get(first) == Some(&urgency) {
-                    return Some(*first);
+                    return Some((urgency, *first));
                 }
                 line.pop_front();
             }
@@ -221,6 +246,40 @@ mod tests {
         let order: Vec<Next> = (0..4).map(|_| writes.next(now)).collect();
         let write = |number| Next::Write(uid(number));
         assert_eq!(order, [write(3), write(2), write(1), Next::Idle]);
+    }
+
+    #[test]
+    fn an_answer_goes_before_an_outage_and_an_outage_before_its_end() {
+        let condition = |kind: &str, status: &str| {
+            let json = serde_json::json!({
+                "type": kind, "status": status, "reason": "X", "message": "",
+                "lastTransitionTime": "2026-01-31T12:00:00Z",
+            });
+            serde_json::from_value(json).unwrap()
+        };
+        let status = |state, generation, ready| DeliveryTargetStatus {
+            state: Some(state),
+            observed_generation: Some(generation),
+            conditions: vec![condition("Available", "True"), condition("Ready", ready)],
+            ..DeliveryTargetStatus::default()
+        };
+        let (up, down) = (status(State::Up, 1, "True"), status(State::Down, 1, "True"));
+        for (there, wanted, urgency) in [
+            (&up, &down, Urgency::Worse),
+            (&down, &up, Urgency::Flip),
+            (&down, &status(State::Blocked, 1, "True"), Urgency::Flip),
+            (&up, &status(State::Down, 2, "True"), Urgency::Answer),
+            (&up, &status(State::Up, 1, "False"), Urgency::Answer),
+        ] {
+            assert_eq!(Urgency::of_flip(there, wanted), urgency, "{wanted:?}");
+        }
+        let now = clock::now();
+        let mut writes = Writes::new(RATE, BURST, now);
+        writes.add(uid(1), Urgency::Flip);
+        writes.add(uid(2), Urgency::Worse);
+        writes.add(uid(3), Urgency::Answer);
+        let order: Vec<Next> = (0..3).map(|_| writes.next(now)).collect();
+        assert_eq!(order, [3, 2, 1].map(|number| Next::Write(uid(number))));
     }
 
     #[test]

@@ -52,6 +52,11 @@ impl Release {
 
     /// Starts an operator, and waits until it listens.
     pub(super) async fn operator(&self) -> Result<Process> {
+        self.operator_with(&[]).await
+    }
+
+    /// The same with more flags.
+    pub(super) async fn operator_with(&self, flags: &[&str]) -> Result<Process> {
         let namespace = &self.home.namespace;
         let process = Launch::new("operator", OPERATOR)
             .env("KUBECONFIG", self.kubeconfig("operator").await?)
@@ -59,6 +64,7 @@ impl Release {
             .args(["--installation", namespace, "--admin-listen", "127.0.0.1:0"])
             .args(["--egress-allow", "127.0.0.0/8"])
             .args(["--bootstrap-servers", &self.brokers()])
+            .args(flags)
             .start()?;
         process.says("admin listening", SOON).await?;
         Ok(process)

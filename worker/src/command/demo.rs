@@ -8,7 +8,7 @@ use std::num::NonZeroUsize;
 use parcelhook_crds::secret::Secret;
 
 use crate::admin::Reporter as _;
-use crate::config::{Cluster, Config, Kafka, Log, LogFormat, TargetsFrom};
+use crate::config::{Cluster, Config, Kafka, Log, LogFormat, PROGRAM, TargetsFrom};
 use crate::dev::{DemoWorker, PREFIX, Surroundings};
 use crate::report::WorkerReport;
 use crate::run::Worker;
@@ -47,6 +47,7 @@ fn config(around: Surroundings) -> Config {
         .collect();
     Config {
         kafka: Kafka {
+            program: PROGRAM,
             bootstrap_servers: vec![around.bootstrap_servers],
             tls: None,
             sasl: None,

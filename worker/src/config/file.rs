@@ -9,7 +9,8 @@ use std::sync::Arc;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::Spanned;
 
-use super::fault::{Fault, Origin, Sourced};
+use parcelhook_kafka::{Fault, Origin, Sourced};
+
 use super::layers::Layers;
 use super::nearest::nearest;
 use super::settings::{Row, SETTINGS, Shape};

@@ -6,12 +6,27 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
+use parcelhook_kafka::given::Given;
+use parcelhook_kafka::{Fault, Key, Origin, Sourced};
+
 use super::cli::Options;
-use super::fault::{Fault, Origin, Sourced};
 use super::settings::{SETTINGS, Setting, Shape};
 
 /// The variable that names the configuration file.
 const CONFIG_VARIABLE: &str = "PARCELHOOK_CONFIG";
+
+/// The settings of Kafka, as the operator has them, too.
+pub(super) const KAFKA: [(Setting, Key); 9] = [
+    (Setting::BootstrapServers, Key::BootstrapServers),
+    (Setting::KafkaTlsEnabled, Key::TlsEnabled),
+    (Setting::KafkaTlsCa, Key::TlsCa),
+    (Setting::KafkaTlsCertificate, Key::TlsCertificate),
+    (Setting::KafkaTlsKey, Key::TlsKey),
+    (Setting::KafkaSaslMechanism, Key::SaslMechanism),
+    (Setting::KafkaSaslUsername, Key::SaslUsername),
+    (Setting::KafkaSaslPasswordFile, Key::SaslPasswordFile),
+    (Setting::KafkaSaslPassword, Key::SaslPassword),
+];
 
 /// The environment variables that belong to the configuration.
 ///
@@ -78,6 +93,18 @@ impl Layers {
         self.values.get(&setting).map_or(&[], Vec::as_slice)
     }
 
+    /// How Kafka is to be reached.
+    pub(super) fn kafka(&self) -> Given {
+        let mut given = Given::default();
+        for (setting, key) in KAFKA {
+            given.set(key, self.list(setting).iter().cloned());
+        }
+        for (name, value) in &self.properties {
+            given.set_property(name.clone(), value.clone());
+        }
+        given
+    }
+
     /// Sets a setting in place of what a lower layer said. An empty value counts as not given.
     pub(super) fn set(&mut self, setting: Setting, mut values: Vec<Sourced<String>>) {
         values.retain(|given| !given.value.is_empty());
@@ -140,17 +167,9 @@ impl Layers {
     }
 
     fn property(&mut self, text: &str, origin: Origin) {
-        match text.split_once('=') {
-            Some((name, value)) => {
-                let (name, value) = (name.trim().to_owned(), value.trim().to_owned());
-                self.properties.insert(name, Sourced { value, origin });
-            }
-            // The text is not repeated: it may be the tail of a secret.
-            None => self.faults.push(Fault::new(
-                Setting::KafkaProperties.row().path,
-                origin,
-                "each property must be written NAME=VALUE",
-            )),
+        match Given::property(text, origin) {
+            Ok((name, value)) => drop(self.properties.insert(name, value)),
+            Err(fault) => self.faults.push(fault),
         }
     }
 }

@@ -1,25 +1,19 @@
 //! From layers of text to one validated [`Config`], or to everything that is wrong with them.
 //!
-//! Reads what the configuration names — certificates, the password — so that a path with a typing
-//! error is found before anything starts.
+//! Looks at the directories that the configuration names, so that a path with a typing error is found before
+//! anything starts. How Kafka is reached is checked by [`parcelhook_kafka::given`].
 
-use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use parcelhook_crds::secret::Secret;
+use parcelhook_kafka::connection::Kafka;
+use parcelhook_kafka::{Fault, Faults, Origin};
 
 use super::cli::Options;
-use super::fault::{Fault, Faults, Origin};
-use super::kafka::{Identity, Kafka, Sasl, Tls};
 use super::layers::{Environment, Layers};
 use super::settings::Setting;
-use super::{Config, Log, TargetsFrom, file, owned, value};
-
-/// Largest file of a password: more is not a password but the wrong file.
-const MAX_PASSWORD_BYTES: u64 = 4096;
+use super::{Config, Log, PROGRAM, TargetsFrom, file, value};
 
 impl Config {
     /// Loads the configuration from flags, environment and file.
@@ -111,133 +105,13 @@ impl Checks {
     }
 
     fn kafka(&mut self) -> Option<Kafka> {
-        let bootstrap_servers = self.values(Setting::BootstrapServers, value::server);
-        let tls = self.tls();
-        let sasl = self.sasl();
-        let properties = self.properties();
-        if bootstrap_servers.is_empty() {
-            self.missing(Setting::BootstrapServers, "the worker must know a broker");
-            return None;
-        }
-        let kafka = Kafka {
-            bootstrap_servers,
-            tls,
-            sasl,
-            properties,
-        };
-        // Three missed heartbeats are no lost session: Kafka's own advice.
-        if kafka.heartbeat_interval() * 3 > kafka.session_timeout() {
-            self.fault(
-                Setting::KafkaProperties,
-                "heartbeat.interval.ms must be at most a third of session.timeout.ms",
-            );
-        }
-        Some(kafka)
-    }
-
-    fn tls(&mut self) -> Option<Tls> {
-        let ca = self.file(Setting::KafkaTlsCa);
-        let certificate = self.file(Setting::KafkaTlsCertificate);
-        let key = self.file(Setting::KafkaTlsKey);
-        let identity = match (certificate, key) {
-            (Some(certificate), Some(key)) => Some(Identity { certificate, key }),
-            (None, None) => None,
-            (Some(_), None) => {
-                self.pair(Setting::KafkaTlsKey, Setting::KafkaTlsCertificate);
-                None
-            }
-            (None, Some(_)) => {
-                self.pair(Setting::KafkaTlsCertificate, Setting::KafkaTlsKey);
-                None
-            }
-        };
-        let tls = Tls { ca, identity };
-        let enabled = self.value(Setting::KafkaTlsEnabled, value::switch);
-        let given = [
-            Setting::KafkaTlsCa,
-            Setting::KafkaTlsCertificate,
-            Setting::KafkaTlsKey,
-        ]
-        .into_iter()
-        .find(|setting| self.layers.one(*setting).is_some());
-        match (enabled, given) {
-            (Some(false), Some(setting)) => {
-                self.fault(
-                    setting,
-                    "means nothing while kafka.tls.enabled is false; remove one of them",
-                );
-                None
-            }
-            (Some(true), _) | (None, Some(_)) => Some(tls),
-            (Some(false) | None, None) => None,
-        }
-    }
-
-    fn sasl(&mut self) -> Option<Sasl> {
-        let mechanism = self.value(Setting::KafkaSaslMechanism, value::mechanism);
-        let username = self.value(Setting::KafkaSaslUsername, |text| Ok(text.to_owned()));
-        let password = self.password();
-        let needed = [Setting::KafkaSaslMechanism, Setting::KafkaSaslUsername];
-        let given = |setting: &Setting| self.layers.one(*setting).is_some();
-        let password_given =
-            given(&Setting::KafkaSaslPassword) || given(&Setting::KafkaSaslPasswordFile);
-        if !password_given && !needed.iter().any(given) {
-            return None;
-        }
-        let absent: Vec<Setting> = needed
-            .into_iter()
-            .filter(|setting| !given(setting))
-            .collect();
-        for setting in absent {
-            self.missing(
-                setting,
-                "kafka.sasl needs a mechanism, a name and a password",
-            );
-        }
-        if !password_given {
-            let message = "kafka.sasl needs a mechanism, a name and a password";
-            self.missing(Setting::KafkaSaslPasswordFile, message);
-        }
-        Some(Sasl {
-            mechanism: mechanism?,
-            username: username?,
-            password: password?,
-        })
-    }
-
-    fn password(&mut self) -> Option<Secret> {
-        let variable = self.layers.one(Setting::KafkaSaslPassword).cloned();
-        let file = self.layers.one(Setting::KafkaSaslPasswordFile).cloned();
-        let (text, setting) = match (variable, file) {
-            (None, None) => return None,
-            (Some(_), Some(_)) => {
-                let message = "the password is given twice, here and in PARCELHOOK_KAFKA_SASL_PASSWORD; remove one";
-                self.fault(Setting::KafkaSaslPasswordFile, message);
-                return None;
-            }
-            (Some(password), None) => (Ok(password.value), Setting::KafkaSaslPassword),
-            (None, Some(file)) => (password_of(&file.value), Setting::KafkaSaslPasswordFile),
-        };
-        match text.and_then(|text| printable(&text)) {
-            Ok(password) => Some(password),
-            Err(message) => {
-                self.fault(setting, message);
+        match self.layers.kafka().check(PROGRAM) {
+            Ok(kafka) => Some(kafka),
+            Err(Faults(faults)) => {
+                self.faults.extend(faults);
                 None
             }
         }
-    }
-
-    fn properties(&mut self) -> BTreeMap<String, Secret> {
-        let mut properties = BTreeMap::new();
-        for (name, given) in &self.layers.properties {
-            if let Some(message) = owned::objection(name, &given.value) {
-                let setting = format!("{}.{name}", Setting::KafkaProperties.row().path);
-                self.faults
-                    .push(Fault::new(setting, given.origin.clone(), message));
-            }
-            properties.insert(name.clone(), Secret::new(given.value.as_bytes()));
-        }
-        properties
     }
 
     /// The value that was given, or the default.
@@ -266,14 +140,6 @@ impl Checks {
             }
         }
         values
-    }
-
-    /// The path of a file that can be read.
-    fn file(&mut self, setting: Setting) -> Option<PathBuf> {
-        self.path(setting, |path| {
-            // A directory opens, but does not read.
-            File::open(path).and_then(|mut file| file.read(&mut [0]))
-        })
     }
 
     /// The path of a directory that can be read.
@@ -322,38 +188,6 @@ impl Checks {
             self.fault(setting, message);
         }
     }
-
-    fn pair(&mut self, missing: Setting, given: Setting) {
-        let message = format!("{} needs it", given.row().path);
-        self.missing(missing, &message);
-    }
-}
-
-fn password_of(path: &str) -> Result<String, String> {
-    let mut text = String::new();
-    let read = File::open(path)
-        .and_then(|file| file.take(MAX_PASSWORD_BYTES + 1).read_to_string(&mut text));
-    match read {
-        Ok(_) if text.len() as u64 > MAX_PASSWORD_BYTES => Err(format!(
-            "{path} is larger than {MAX_PASSWORD_BYTES} bytes, so it holds no password; name the file that does"
-        )),
-        Ok(_) => Ok(text),
-        Err(error) => Err(format!("{path} cannot be read: {error}")),
-    }
-}
-
-/// A password as it is sent: one newline that an editor left is cut off, control characters are a
-/// sign of the wrong file.
-fn printable(text: &str) -> Result<Secret, String> {
-    let text = text.strip_suffix('\n').unwrap_or(text);
-    let text = text.strip_suffix('\r').unwrap_or(text);
-    if text.is_empty() {
-        return Err("the password is empty; write it there".to_owned());
-    }
-    if text.contains(char::is_control) {
-        return Err("the password holds a control character, perhaps a second line; leave nothing but the password".to_owned());
-    }
-    Ok(Secret::new(text.as_bytes()))
 }
 
 fn cores() -> NonZeroUsize {

@@ -4,7 +4,8 @@
 //! ```text
 //! cli ─┐                            ┌─▶ Config
 //! env ─┼─▶ layers ─▶ load (value,  ─┤
-//! file ┘             kafka, owned)  └─▶ Faults
+//! file ┘             the Kafka ones └─▶ Faults
+//!                    of parcelhook_kafka)
 //! ```
 //!
 //! `settings` has every key once; names, help and documentation follow from it. Targets are not
@@ -19,13 +20,10 @@ use ipnet::IpNet;
 
 mod cli;
 mod exit;
-mod fault;
 mod file;
-mod kafka;
 mod layers;
 mod load;
 mod nearest;
-mod owned;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -34,9 +32,14 @@ mod value;
 pub use crate::telemetry::logs::LogFormat;
 pub use cli::{Cli, Command, DevOptions, Options};
 pub use exit::Exit;
-pub use fault::{Fault, Faults, Origin};
-pub use kafka::{DEFAULTS as KAFKA_DEFAULTS, Identity, Kafka, Sasl, SaslMechanism, Tls};
 pub use layers::Environment;
+pub use parcelhook_kafka::connection::{
+    DEFAULTS as KAFKA_DEFAULTS, Identity, Kafka, Sasl, SaslMechanism, Tls,
+};
+pub use parcelhook_kafka::{Fault, Faults, Origin};
+
+/// How the worker calls itself to brokers, unless a property says otherwise.
+pub const PROGRAM: &str = "parcelhook-worker";
 
 /// The configuration of a worker. Everything is valid and in the unit the worker uses. `Debug` shows
 /// no secret.

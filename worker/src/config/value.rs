@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 use super::LogFormat;
-use super::kafka::SaslMechanism;
+
+pub(super) use parcelhook_kafka::value::{name, prefix, switch};
 
 /// Most delivering threads. Far above the cores of any machine: a typing error, not a wish.
 const MAX_SHARDS: usize = 256;
@@ -22,19 +23,6 @@ const MAX_BYTE_BUDGET: usize = 64 << 30;
 /// Shortest and longest time for letting go.
 const SHUTDOWN_GRACE: std::ops::RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(300);
-
-/// Longest prefix, and longest name of an installation or group: together they stay below the 249
-/// bytes of a topic name.
-const MAX_PREFIX_BYTES: usize = 100;
-const MAX_NAME_BYTES: usize = 63;
-
-pub(super) fn switch(text: &str) -> Result<bool, String> {
-    match text {
-        "true" => Ok(true),
-        "false" => Ok(false),
-        other => Err(format!("must be true or false, not '{other}'")),
-    }
-}
 
 pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
     match text {
@@ -51,17 +39,6 @@ pub(super) fn log_level(text: &str) -> Result<String, String> {
             "is not a log filter ({error}); write a level such as info, or info,parcelhook_worker::lane=debug"
         )),
     }
-}
-
-pub(super) fn mechanism(text: &str) -> Result<SaslMechanism, String> {
-    let known = SaslMechanism::ALL;
-    known
-        .into_iter()
-        .find(|known| known.name() == text)
-        .ok_or_else(|| {
-            let names = known.map(SaslMechanism::name).join(", ");
-            format!("must be one of {names}, not '{text}'")
-        })
 }
 
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
@@ -90,31 +67,6 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
         ));
     }
     Ok(network)
-}
-
-/// `host:port`, `[v6]:port`; the port is never guessed.
-pub(super) fn server(text: &str) -> Result<String, String> {
-    let wrong =
-        |why: &str| format!("must be HOST:PORT, such as kafka-0.example.org:9092; '{text}' {why}");
-    if text.contains("://") {
-        return Err(wrong(
-            "names a protocol: leave it out, and set kafka.tls for TLS",
-        ));
-    }
-    let Some((host, port)) = text.rsplit_once(':') else {
-        return Err(wrong("has no port"));
-    };
-    let bare_v6 = host.contains(':') && !(host.starts_with('[') && host.ends_with(']'));
-    if bare_v6 {
-        return Err(wrong("needs brackets around its IPv6 address"));
-    }
-    if host.is_empty() || host.contains(|letter: char| letter.is_whitespace() || letter == '/') {
-        return Err(wrong("has no proper host"));
-    }
-    match port.parse::<u16>() {
-        Ok(port) if port > 0 => Ok(text.to_owned()),
-        Ok(_) | Err(_) => Err(wrong("has no proper port")),
-    }
 }
 
 pub(super) fn shards(text: &str) -> Result<NonZeroUsize, String> {
@@ -174,37 +126,6 @@ fn duration(text: &str) -> Option<Duration> {
         }
     }
     None
-}
-
-/// The beginning of topic names: Kafka's letters, dots included.
-pub(super) fn prefix(text: &str) -> Result<String, String> {
-    let good = |letter: char| letter.is_ascii_alphanumeric() || "._-".contains(letter);
-    let whole = text.len() <= MAX_PREFIX_BYTES
-        && text.starts_with(|letter: char| letter.is_ascii_alphanumeric())
-        && !text.ends_with('.')
-        && text.chars().all(good);
-    if whole {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "must be at most {MAX_PREFIX_BYTES} letters, digits, '.', '_' or '-', beginning with a letter or digit and not ending with '.', not '{text}'"
-    ))
-}
-
-/// A part of the consumer group's name. It has no dot, so that no two groups get one name.
-pub(super) fn name(text: &str) -> Result<String, String> {
-    let good =
-        |letter: char| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '-';
-    let whole = (1..=MAX_NAME_BYTES).contains(&text.len())
-        && text.chars().all(good)
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if whole {
-        return Ok(text.to_owned());
-    }
-    Err(format!(
-        "must be at most {MAX_NAME_BYTES} lower-case letters, digits or '-', beginning and ending with a letter or digit, not '{text}'"
-    ))
 }
 
 #[cfg(test)]
@@ -294,25 +215,6 @@ mod tests {
     }
 
     #[test]
-    fn a_broker_has_a_host_and_a_port() {
-        let good = ["kafka:9092", "127.0.0.1:1", "[::1]:9092"];
-        table(
-            server,
-            good.map(|text| (text, text.to_owned())),
-            &[
-                ("kafka", "has no port"),
-                ("kafka:", "no proper port"),
-                ("kafka:0", "no proper port"),
-                ("kafka:65536", "no proper port"),
-                (":9092", "no proper host"),
-                ("SSL://kafka:9092", "set kafka.tls"),
-                ("::1:9092", "brackets"),
-                ("a b:9092", "no proper host"),
-            ],
-        );
-    }
-
-    #[test]
     fn an_address_to_listen_on_is_no_name() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         table(
@@ -330,51 +232,11 @@ mod tests {
     }
 
     #[test]
-    fn names_make_one_consumer_group_each() {
-        let long = "a".repeat(64);
-        table(
-            name,
-            [("default", "default".to_owned()), ("a-1", "a-1".to_owned())],
-            &[
-                ("", "at most"),
-                ("a.b", "at most"),
-                ("A", "at most"),
-                ("-a", "at most"),
-                (&long, "63"),
-            ],
-        );
-        table(
-            prefix,
-            [
-                ("parcelhook", "parcelhook".to_owned()),
-                ("Org.x_1", "Org.x_1".to_owned()),
-            ],
-            &[
-                (".", "at most"),
-                ("a.", "at most"),
-                ("_a", "at most"),
-                ("a b", "at most"),
-                ("ä", "at most"),
-            ],
-        );
-    }
-
-    #[test]
     fn words_are_taken_from_closed_sets() {
-        table(
-            switch,
-            [("true", true), ("false", false)],
-            &[("yes", "true or false")],
-        );
         table(
             log_format,
             [("text", LogFormat::Text), ("json", LogFormat::Json)],
             &[("xml", "text or json")],
-        );
-        table(
-            mechanism,
-            SaslMechanism::ALL.map(|mechanism| (mechanism.name(), mechanism)),
-            &[("GSSAPI", "SCRAM-SHA-512"), ("plain", "PLAIN")],
         );
         table(
             log_level,

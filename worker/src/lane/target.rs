@@ -240,6 +240,7 @@ impl<P> Target<P> {
 
     /// A dead letter was written.
     pub fn gave_up(&mut self, why: WhyGivenUp) {
+        self.of.shared.gave_up(why.as_str(), clock::unix_millis());
         let counters = &mut self.counters;
         *counters
             .events_dead_lettered

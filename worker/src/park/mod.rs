@@ -17,13 +17,12 @@ pub mod dead_letter;
 pub mod format;
 pub mod produce;
 pub mod reader;
-pub mod topics;
 
 use std::sync::Arc;
 
 use parcelhook_crds::lane::{Incarnation, LaneName, LaneRow, ParkReason, RowKey, Terminator};
 
-pub use topics::Names;
+pub use parcelhook_kafka::topics::{self, Names};
 
 use crate::source::record::Record;
 use crate::source::{PartitionId, TopicId};

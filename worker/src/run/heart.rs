@@ -9,14 +9,14 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::report::{EVERY, FailingLane, Heartbeat, Rejected, Success};
+use parcelhook_crds::report::{DeadLettered, EVERY, FailingLane, Heartbeat, Rejected, Success};
 use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
 /// How often it is looked whether there is something to tell.
 pub(super) const LOOK: Duration = Duration::from_secs(1);
 
-/// How often a success of a target that is well is told, milliseconds.
+/// How often a success of a target that is well is told, and how long a dead letter is, milliseconds.
 const REFRESH_MILLIS: i64 = 60_000;
 
 /// Successes of one report, of some 80 bytes each.
@@ -24,6 +24,9 @@ const SUCCESSES: usize = 1_000;
 
 /// Failing lanes of one report, of at most 1.5 KiB each. Reports stay far below what a topic takes.
 const FAILING: usize = 200;
+
+/// Targets of one report of which events were given up, of some 100 bytes each.
+const DEAD_LETTERED: usize = 200;
 
 /// Rejected targets of one report, of some 200 bytes each.
 const REJECTED: usize = 500;
@@ -36,6 +39,8 @@ pub(super) struct Seen {
     /// The last success of each target that had one.
     pub(super) successes: Vec<Succeeded>,
     pub(super) failing: Vec<FailingLane>,
+    /// The last dead letter of each target that had one.
+    pub(super) dead_lettered: Vec<DeadLettered>,
     pub(super) missing_topics: Vec<String>,
 }
 
@@ -90,6 +95,7 @@ impl Heart {
             rejected: seen.rejected,
             successes,
             failing: seen.failing,
+            dead_lettered: lately(seen.dead_lettered, unix),
             missing_topics: seen.missing_topics,
         };
         let changed = |(_, last): &(Instant, Heartbeat)| {
@@ -136,6 +142,14 @@ impl Heart {
     }
 }
 
+/// Those that are told: again and again for a minute, for a report may be lost.
+fn lately(mut all: Vec<DeadLettered>, unix: i64) -> Vec<DeadLettered> {
+    all.retain(|one| unix.saturating_sub(one.at) < REFRESH_MILLIS);
+    all.sort_by_key(|one| (Reverse(one.at), one.target));
+    all.truncate(DEAD_LETTERED);
+    all
+}
+
 #[cfg(test)]
 mod tests {
     use parcelhook_crds::lane::LastFailure;
@@ -156,6 +170,25 @@ mod tests {
             successes: successes.collect(),
             ..Seen::default()
         }
+    }
+
+    #[test]
+    fn dead_letters_are_told_for_a_minute_the_newest_first() {
+        let dead_lettered = |count: i64| {
+            let all = (0..count).map(|at| DeadLettered {
+                target: Uuid::from_u128(1),
+                at,
+                reason: "Expired".to_owned(),
+            });
+            all.collect::<Vec<_>>()
+        };
+        let told: Vec<i64> = lately(dead_lettered(3), REFRESH_MILLIS + 1)
+            .iter()
+            .map(|one| one.at)
+            .collect();
+        assert_eq!(told, [2]);
+        let many = lately(dead_lettered(1_000), 1_000);
+        assert_eq!((many.len(), many[0].at), (DEAD_LETTERED, 999));
     }
 
     /// Whether a report goes out, and the targets whose successes it tells.

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use parcelhook_crds::compiled::SourceClass;
 use parcelhook_crds::lane::LastFailure;
-use parcelhook_crds::report::{FailingLane, ReportKey, Success};
+use parcelhook_crds::report::{DeadLettered, FailingLane, ReportKey, Success};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 
@@ -81,6 +81,13 @@ impl Heartbeats {
                 });
             }
             seen.failing.extend(without_row(target));
+            let given_up = target.shared.given_up();
+            seen.dead_lettered
+                .extend(given_up.map(|(at, reason)| DeadLettered {
+                    target: target.compiled.uid,
+                    at,
+                    reason: reason.to_owned(),
+                }));
         }
         seen
     }

@@ -16,7 +16,6 @@ mod ffi;
 pub mod inbox;
 pub mod lease;
 pub mod ledger;
-pub(crate) mod log;
 mod log_offsets;
 mod note;
 mod partitions;
@@ -40,6 +39,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use parcelhook_kafka::connection::refusal;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::mpsc::{self, Sender};
@@ -54,7 +54,6 @@ pub use ffi::RecordHeaders;
 pub(crate) use ffi::cached_log_end;
 pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
 pub use lease::Lease;
-pub(crate) use log::Journal;
 pub(crate) use resolve::topic_state;
 pub use start::{StartedBy, TopicDemand};
 pub(crate) use take::cut as cut_record;
@@ -131,14 +130,7 @@ pub enum SourceError {
 
 impl SourceError {
     pub(crate) fn configuration(error: KafkaError) -> Self {
-        Self::Configuration(
-            if let KafkaError::ClientConfig(_, message, key, _) = error {
-                // The value may be a secret.
-                format!("{key}: {message}")
-            } else {
-                error.to_string()
-            },
-        )
+        Self::Configuration(refusal(&error))
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use parcelhook_kafka::Journal;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -18,7 +19,6 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::commit::{self, Verdict};
 use super::ffi::{CommitAnswer, Committer};
 use super::inbox::PartitionId;
-use super::log::Journal;
 use super::log_offsets::list;
 use super::partitions::Ownership;
 use super::resolve::{self, Wanted};

@@ -60,6 +60,8 @@ pub struct TargetShared {
     recovery: Mutex<Recovery>,
     /// When an attempt was last delivered, milliseconds after `epoch` and one more; 0 is never.
     last_success: AtomicU64,
+    /// When and why an event was last given up, milliseconds since the Unix epoch.
+    given_up: Mutex<Option<(i64, &'static str)>>,
     /// Milliseconds after `epoch`.
     held_until: AtomicU64,
     epoch: Instant,
@@ -73,6 +75,7 @@ impl TargetShared {
             watches_successes: AtomicBool::new(false),
             recovery: Mutex::default(),
             last_success: AtomicU64::new(0),
+            given_up: Mutex::default(),
             held_until: AtomicU64::new(0),
             epoch: now,
         }
@@ -123,6 +126,16 @@ impl TargetShared {
     pub fn last_success(&self) -> Option<Instant> {
         let millis = self.last_success.load(Ordering::Relaxed).checked_sub(1)?;
         Some(self.epoch + Duration::from_millis(millis))
+    }
+
+    /// An event was given up: its dead letter is written. `unix` is in milliseconds since the Unix epoch.
+    pub fn gave_up(&self, why: &'static str, unix: i64) {
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner) = Some((unix, why));
+    }
+
+    /// When and why an event was last given up.
+    pub fn given_up(&self) -> Option<(i64, &'static str)> {
+        *self.given_up.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether some lane's last attempt failed.

@@ -82,7 +82,9 @@ fn the_documentation_names_every_key_variable_flag_default_and_exit_code() {
             assert!(line.contains(&format!("| `{default}` |")), "{line}");
         }
     }
-    for (name, value) in KAFKA_DEFAULTS.iter().chain(&crate::source::OWNED) {
+    let named = [("client.id", PROGRAM)];
+    let defaults = named.iter().chain(&KAFKA_DEFAULTS);
+    for (name, value) in defaults.chain(&crate::source::OWNED) {
         assert!(
             document.contains(&format!("| `{name}` | `{value}` |")),
             "{name}"

@@ -136,3 +136,25 @@ fn a_session_outlives_three_heartbeats() {
         "{faults}"
     );
 }
+
+#[test]
+fn what_the_protocol_owns_is_refused_by_name() {
+    let owned = crate::source::OWNED
+        .iter()
+        .chain(&crate::park::produce::OWNED);
+    let owned = owned.map(|(name, _)| *name);
+    let typed = [
+        "group.id",
+        "bootstrap.servers",
+        "metadata.broker.list",
+        "group.protocol",
+        "transactional.id",
+        "security.protocol",
+        "sasl.password",
+        "ssl.ca.location",
+    ];
+    for name in owned.chain(typed) {
+        let objection = parcelhook_kafka::objection(name, "x").unwrap_or_default();
+        assert!(objection.starts_with("cannot be set here: "), "{name}");
+    }
+}

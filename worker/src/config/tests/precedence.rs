@@ -15,7 +15,7 @@ fn only_targets_and_servers_have_no_default() {
     assert!(!config.create_topics && config.egress_allow.is_empty());
     assert_eq!(
         Given::nothing().faults(),
-        "bootstrapServers (not set): the worker must know a broker: set --bootstrap-servers or PARCELHOOK_BOOTSTRAP_SERVERS\n\
+        "bootstrapServers (not set): a broker must be known: set --bootstrap-servers or PARCELHOOK_BOOTSTRAP_SERVERS\n\
          targets (not set): the worker must know where its targets are, unless --kubernetes is given: set --targets or PARCELHOOK_TARGETS"
     );
 }

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use parcelhook_kafka::connection::refusal;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::KafkaError;
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 use tokio::sync::oneshot;
 
@@ -72,16 +72,9 @@ impl Client {
         client.set_log_level(RDKafkaLogLevel::Info);
         let context = Context::new(Arc::downgrade(shared), shared.generation());
         let producer = client.create_with_context(context);
-        producer.map(Self).map_err(|error| {
-            ProducerError(
-                if let KafkaError::ClientConfig(_, message, name, _) = error {
-                    // The value may be a secret.
-                    format!("{name}: {message}")
-                } else {
-                    error.to_string()
-                },
-            )
-        })
+        producer
+            .map(Self)
+            .map_err(|error| ProducerError(refusal(&error)))
     }
 
     /// Hands a record over. Copies it; never waits.

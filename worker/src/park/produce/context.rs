@@ -5,6 +5,7 @@
 
 use std::sync::Weak;
 
+use parcelhook_kafka::Journal;
 use rdkafka::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
@@ -14,7 +15,6 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use super::{Refused, Shared};
 use crate::clock;
-use crate::source::Journal;
 
 /// What librdkafka calls.
 pub(super) struct Context {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
+use parcelhook_kafka::Journal;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -23,7 +24,7 @@ use super::bucket::Move;
 use super::fetch::Fetcher;
 use super::{ReaderConfig, ReaderError};
 use crate::clock;
-use crate::source::{Journal, cached_log_end};
+use crate::source::cached_log_end;
 
 /// Properties of the reader's consumer, whatever is configured for the worker's clients.
 const OWNED: [(&str, &str); 17] = [

@@ -39,6 +39,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Instant;
 
+use parcelhook_kafka::connection::refusal;
 use rdkafka::error::KafkaError;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{self, Sender};
@@ -93,14 +94,7 @@ pub enum ReaderError {
 
 impl ReaderError {
     fn configuration(error: KafkaError) -> Self {
-        Self::Configuration(
-            if let KafkaError::ClientConfig(_, message, key, _) = error {
-                // The value may be a secret.
-                format!("{key}: {message}")
-            } else {
-                error.to_string()
-            },
-        )
+        Self::Configuration(refusal(&error))
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use parcelhook_kafka::Journal;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
@@ -14,7 +15,7 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 
 use super::TailConfig;
 use crate::clock;
-use crate::source::{SourceError, log::Journal};
+use crate::source::SourceError;
 
 /// Properties that the tail rests on, whatever is configured for the source topics.
 const OWNED: [(&str, &str); 10] = [

@@ -6,11 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-/// How many targets may be missing at once, whatever their share.
-const FEW: usize = 10;
-
-/// The share of the targets that may be missing at once: one in this many.
-const SHARE: usize = 5;
+use parcelhook_crds::config::is_mass_loss;
 
 /// How long a configuration that lacks more is not believed. Whoever wrote it by mistake has written
 /// another by then.
@@ -31,7 +27,7 @@ impl Shrink {
         running: usize,
         now: Instant,
     ) -> Option<Instant> {
-        if missing <= FEW || missing * SHARE <= running {
+        if !is_mass_loss(missing, running) {
             self.since = None;
             return None;
         }
@@ -55,19 +51,12 @@ mod tests {
     use crate::clock;
 
     #[test]
-    fn few_targets_or_a_small_share_may_be_missing() {
+    fn only_a_mass_loss_is_doubted() {
         let (mut shrink, now) = (Shrink::default(), clock::now());
-        for (missing, running, doubted) in [
-            (0, 0, false),
-            (10, 10, false),
-            (11, 11, true),
-            (11, 54, true),
-            (11, 55, false),
-            (200, 1_000, false),
-            (201, 1_000, true),
-        ] {
-            let is = shrink.doubted(missing, running, now).is_some();
-            assert_eq!(is, doubted, "{missing} of {running}");
+        for (missing, running) in [(10, 10), (11, 11), (11, 55)] {
+            let doubted = shrink.doubted(missing, running, now).is_some();
+            let is_mass_loss = is_mass_loss(missing, running);
+            assert_eq!(doubted, is_mass_loss, "{missing} of {running}");
         }
     }
 

@@ -35,11 +35,21 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A value and where it was given.
+/// A value and where it was given. `Debug` does not show the value: it may be a secret.
 #[derive(Clone)]
-pub(super) struct Sourced<T> {
-    pub(super) value: T,
-    pub(super) origin: Origin,
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it was given.
+    pub origin: Origin,
+}
+
+impl<T> fmt::Debug for Sourced<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sourced")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One thing that is wrong.
@@ -55,7 +65,8 @@ pub struct Fault {
 }
 
 impl Fault {
-    pub(super) fn new(key: impl Into<String>, origin: Origin, message: impl Into<String>) -> Self {
+    /// Something that is wrong with a setting.
+    pub fn new(key: impl Into<String>, origin: Origin, message: impl Into<String>) -> Self {
         Self {
             key: key.into(),
             origin,

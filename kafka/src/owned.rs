@@ -9,7 +9,7 @@ use rdkafka::types::RDKafkaConfRes;
 const REFUSED: [(&[&str], &str); 13] = [
     (
         &["statistics.interval.ms"],
-        "the worker has metrics of its own; see docs/admin.md",
+        "Parcelhook has metrics of its own; see docs/admin.md and docs/operator.md",
     ),
     (
         &["bootstrap.servers", "metadata.broker.list"],
@@ -50,11 +50,11 @@ const REFUSED: [(&[&str], &str); 13] = [
     ),
     (
         &["enable.partition.eof"],
-        "the worker has no use for these pseudo events",
+        "these pseudo events are used where they are needed",
     ),
     (
         &["transactional.id", "transaction.timeout.ms"],
-        "the worker uses no Kafka transactions",
+        "no Kafka transactions are used",
     ),
     (
         &[
@@ -69,7 +69,7 @@ const REFUSED: [(&[&str], &str); 13] = [
             "max.in.flight",
             "max.in.flight.requests.per.connection",
         ],
-        "what the worker writes must be kept by all replicas, once and in order",
+        "what is written must be kept by all replicas, once and in order",
     ),
     (
         &[
@@ -92,14 +92,11 @@ const REFUSED: [(&[&str], &str); 13] = [
         ],
         "use kafka.sasl",
     ),
-    (
-        &["plugin.library.paths"],
-        "it would load foreign code into the worker",
-    ),
+    (&["plugin.library.paths"], "it would load foreign code"),
 ];
 
 /// Why a property cannot be passed on; none when it can. The value is not repeated: it may be secret.
-pub(super) fn objection(name: &str, value: &str) -> Option<String> {
+pub fn objection(name: &str, value: &str) -> Option<String> {
     if let Some((_, reason)) = REFUSED.iter().find(|(names, _)| names.contains(&name)) {
         return Some(format!("cannot be set here: {reason}"));
     }
@@ -119,30 +116,8 @@ pub(super) fn objection(name: &str, value: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kafka::DEFAULTS;
     use super::*;
-
-    #[test]
-    fn what_the_protocol_owns_is_refused_by_name() {
-        let owned = crate::source::OWNED
-            .iter()
-            .chain(&crate::park::produce::OWNED);
-        let owned = owned.map(|(name, _)| *name);
-        let typed = [
-            "group.id",
-            "bootstrap.servers",
-            "metadata.broker.list",
-            "group.protocol",
-            "transactional.id",
-            "security.protocol",
-            "sasl.password",
-            "ssl.ca.location",
-        ];
-        for name in owned.chain(typed) {
-            let objection = objection(name, "x").unwrap_or_default();
-            assert!(objection.starts_with("cannot be set here: "), "{name}");
-        }
-    }
+    use crate::connection::DEFAULTS;
 
     #[test]
     fn what_is_refused_is_known_to_librdkafka() {

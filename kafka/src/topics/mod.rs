@@ -1,4 +1,4 @@
-//! The worker's own topics: their names, their settings, and whose they are.
+//! Parcelhook's own topics: their names, their settings, and whose they are.
 //!
 //! `settings` is the table of what they must be like, `cluster` asks and creates, `claim` keeps two
 //! installations from sharing a consumer group. This file owns the names, the errors and the order:
@@ -33,7 +33,7 @@ pub const SOURCE_LIMIT_BYTES: usize = 1_048_588;
 /// Replicas of a topic outside of development.
 const REPLICAS: i32 = 3;
 
-/// Names of the worker's own topics.
+/// Names of Parcelhook's own topics.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
     prefix: String,
@@ -67,7 +67,7 @@ impl Names {
         self.of("dead-letter")
     }
 
-    /// Whether a topic is the worker's own, one of a later version included: never a source, nor
+    /// Whether a topic is one of these, one of a later version included: never a source, nor
     /// anybody's dead-letter topic.
     pub fn is_own(&self, topic: &str) -> bool {
         topic
@@ -115,11 +115,11 @@ pub struct Internal {
 /// Why the topics cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TopicsError {
-    /// The worker ends.
-    #[error("the worker ended before its topics were known")]
+    /// The process ends.
+    #[error("the process ended before its topics were known")]
     Interrupted,
     /// librdkafka refuses the configuration.
-    #[error("the Kafka client cannot be made: {0}; check the properties under `kafka`")]
+    #[error("the Kafka client cannot be made: {0}; check the settings of Kafka")]
     Configuration(String),
     /// The cluster did not answer.
     #[error("{what}: {error}; check that the brokers can be reached")]
@@ -142,7 +142,7 @@ pub enum TopicsError {
         fix: &'static str,
     },
     /// Topics are not as they must be.
-    #[error("the worker's own topics cannot be used as they are:{0}")]
+    #[error("Parcelhook's own topics cannot be used as they are:{0}")]
     Violations(Violations),
     /// The consumer group is somebody else's.
     #[error(
@@ -190,39 +190,80 @@ impl fmt::Display for Violations {
 /// # Errors
 /// [`TopicsError`]; topics that are missing or wrong are told all at once.
 pub async fn ensure(client: &[(String, String)], wanted: &Wanted) -> Result<Internal, TopicsError> {
-    let cluster = Cluster::connect(client)?;
-    let names = TOPICS.map(|topic| wanted.names.of(topic.suffix));
-    let mut state = cluster.look(&names).await?;
-    let needs = Needs {
-        replicas: replicas(state.brokers),
-        largest_record_bytes: wanted.largest_event_bytes + RECORD_ROOM_BYTES,
-    };
-    if wanted.create && state.partitions.iter().any(Option::is_none) {
-        let missing = TOPICS.iter().zip(&names).zip(&state.partitions);
-        let missing = missing.filter(|(_, partitions)| partitions.is_none());
-        cluster
-            .create(missing.map(|(topic, _)| topic), needs)
-            .await?;
-        state = cluster.appeared(&names).await?;
+    Caretaker::connect(client, wanted.clone())?.ensure().await
+}
+
+/// Looks after the topics, again and again.
+pub struct Caretaker {
+    cluster: Cluster,
+    wanted: Wanted,
+    /// Brokers that the cluster had at the last look.
+    brokers: Option<usize>,
+}
+
+impl fmt::Debug for Caretaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Caretaker")
+            .field("wanted", &self.wanted)
+            .finish_non_exhaustive()
     }
-    let found = if wanted.check {
-        let there = names.iter().zip(&state.partitions);
-        let there = there.filter(|(_, partitions)| partitions.is_some());
-        cluster
-            .settings(there.map(|(name, _)| name.as_str()))
-            .await?
-    } else {
-        Found::default()
-    };
-    let mut violations = Vec::new();
-    for ((topic, name), partitions) in TOPICS.iter().zip(&names).zip(&state.partitions) {
-        let of_topic = found.of(name);
-        violations.extend(topic.violations(name, *partitions, of_topic, needs));
+}
+
+impl Caretaker {
+    /// Makes the clients. Brokers that cannot be reached are no error.
+    ///
+    /// # Errors
+    /// When librdkafka refuses a property.
+    pub fn connect(client: &[(String, String)], wanted: Wanted) -> Result<Self, TopicsError> {
+        Ok(Self {
+            cluster: Cluster::connect(client)?,
+            wanted,
+            brokers: None,
+        })
     }
-    if !violations.is_empty() {
-        return Err(TopicsError::Violations(Violations(violations)));
+
+    /// Creates what is missing, when that is wanted, and checks everything.
+    ///
+    /// # Errors
+    /// [`TopicsError`]; topics that are missing or wrong are told all at once.
+    pub async fn ensure(&mut self) -> Result<Internal, TopicsError> {
+        let (cluster, wanted) = (&self.cluster, &self.wanted);
+        let names = TOPICS.map(|topic| wanted.names.of(topic.suffix));
+        let mut state = cluster.look(&names).await?;
+        let needs = Needs {
+            replicas: replicas(state.brokers),
+            largest_record_bytes: wanted.largest_event_bytes + RECORD_ROOM_BYTES,
+        };
+        if self.brokers.replace(state.brokers) != Some(state.brokers) {
+            tell_of_few(state.brokers);
+        }
+        if wanted.create && state.partitions.iter().any(Option::is_none) {
+            let missing = TOPICS.iter().zip(&names).zip(&state.partitions);
+            let missing = missing.filter(|(_, partitions)| partitions.is_none());
+            cluster
+                .create(missing.map(|(topic, _)| topic), needs)
+                .await?;
+            state = cluster.appeared(&names).await?;
+        }
+        let found = if wanted.check {
+            let there = names.iter().zip(&state.partitions);
+            let there = there.filter(|(_, partitions)| partitions.is_some());
+            cluster
+                .settings(there.map(|(name, _)| name.as_str()))
+                .await?
+        } else {
+            Found::default()
+        };
+        let mut violations = Vec::new();
+        for ((topic, name), partitions) in TOPICS.iter().zip(&names).zip(&state.partitions) {
+            let of_topic = found.of(name);
+            violations.extend(topic.violations(name, *partitions, of_topic, needs));
+        }
+        if !violations.is_empty() {
+            return Err(TopicsError::Violations(Violations(violations)));
+        }
+        Ok(internal(&names, state.partitions, &found, needs))
     }
-    Ok(internal(&names, state.partitions, &found, needs))
 }
 
 /// The topics as they were found, all of them as they must be.
@@ -250,16 +291,18 @@ fn internal(
 
 /// As many as there should be, or as there are brokers.
 fn replicas(brokers: usize) -> i32 {
-    let replicas = i32::try_from(brokers)
+    i32::try_from(brokers)
         .unwrap_or(REPLICAS)
-        .clamp(1, REPLICAS);
-    if replicas < REPLICAS {
+        .clamp(1, REPLICAS)
+}
+
+fn tell_of_few(brokers: usize) {
+    if replicas(brokers) < REPLICAS {
         tracing::warn!(
             brokers,
             "the cluster has fewer than {REPLICAS} brokers: what is parked is lost with its broker's disk"
         );
     }
-    replicas
 }
 
 #[cfg(test)]

@@ -1,15 +1,15 @@
-//! How the worker reaches Kafka: the typed settings, and the properties of librdkafka they become.
+//! How Kafka is reached: the typed settings, and the properties of librdkafka that they become.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use parcelhook_crds::secret::Secret;
+use rdkafka::error::KafkaError;
 
-/// Properties with a better default for this worker than librdkafka's own. A user may change them.
-pub const DEFAULTS: [(&str, &str); 12] = [
-    // Shown in the brokers' logs, metrics and quotas.
-    (CLIENT_ID, "parcelhook-worker"),
+/// Properties with a better default than librdkafka's own, most of them for the worker's reading of source
+/// topics. A user may change them.
+pub const DEFAULTS: [(&str, &str); 11] = [
     // How long the partitions of a killed worker stand still. The 45 s of newer clients is too long
     // for deliveries; the broker's lower bound is 6 s.
     (SESSION_TIMEOUT, "10000"),
@@ -41,6 +41,7 @@ pub const DEFAULTS: [(&str, &str); 12] = [
     ("log.connection.close", "false"),
 ];
 
+/// Shown in the brokers' logs, metrics and quotas.
 const CLIENT_ID: &str = "client.id";
 const SESSION_TIMEOUT: &str = "session.timeout.ms";
 const HEARTBEAT_INTERVAL: &str = "heartbeat.interval.ms";
@@ -48,13 +49,15 @@ const HEARTBEAT_INTERVAL: &str = "heartbeat.interval.ms";
 /// The connection to Kafka.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kafka {
+    /// How the process calls itself to brokers, unless its properties say otherwise.
+    pub program: &'static str,
     /// `host:port` of the brokers to ask first. At least one.
     pub bootstrap_servers: Vec<String>,
     /// TLS; none is plain text.
     pub tls: Option<Tls>,
     /// Name and password; none is no authentication, or that of the TLS certificate.
     pub sasl: Option<Sasl>,
-    /// Further properties of librdkafka, known to it and none of them owned by the worker. Secrets,
+    /// Further properties of librdkafka, known to it and none of them owned by the protocol. Secrets,
     /// because some of them are.
     pub properties: BTreeMap<String, Secret>,
 }
@@ -64,11 +67,11 @@ pub struct Kafka {
 pub struct Tls {
     /// PEM file of the authorities to trust instead of the system's.
     pub ca: Option<PathBuf>,
-    /// PEM files of the worker's certificate and its key.
+    /// PEM files of the own certificate and its key.
     pub identity: Option<Identity>,
 }
 
-/// The certificate that the worker shows.
+/// The certificate that is shown to brokers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// PEM file of the certificate and its chain.
@@ -113,6 +116,15 @@ impl SaslMechanism {
     }
 }
 
+/// Why librdkafka makes no client, without the value that it refuses, which may be a secret.
+pub fn refusal(error: &KafkaError) -> String {
+    if let KafkaError::ClientConfig(_, message, name, _) = error {
+        format!("{name}: {message}")
+    } else {
+        error.to_string()
+    }
+}
+
 /// Whether a property is about a member of a group, or about fetching.
 fn is_about_consuming(property: &str) -> bool {
     ["group.", "fetch.", "queued."]
@@ -122,7 +134,7 @@ fn is_about_consuming(property: &str) -> bool {
 }
 
 impl Kafka {
-    /// The value of a property that the worker has a default for, in milliseconds.
+    /// The value of a property that has a default here, in milliseconds.
     fn milliseconds(&self, name: &str) -> Duration {
         let given = self.properties.get(name);
         let given = given.and_then(|value| std::str::from_utf8(value.expose()).ok());
@@ -143,11 +155,12 @@ impl Kafka {
     }
 
     /// What the client of the source topics is made with. Holds secrets: never log it.
-    pub(super) fn client_properties(&self, group: &str) -> Vec<(String, String)> {
+    pub fn client_properties(&self, group: &str) -> Vec<(String, String)> {
         let mut properties = BTreeMap::new();
         let mut set = |name: &str, value: &str| {
             properties.insert(name.to_owned(), value.to_owned());
         };
+        set(CLIENT_ID, self.program);
         for (name, value) in DEFAULTS {
             set(name, value);
         }
@@ -178,9 +191,9 @@ impl Kafka {
         properties.into_iter().collect()
     }
 
-    /// What another client of the worker is made with: the same connection, under a name of its own and
+    /// What any other client is made with: the same connection, under a name of its own and
     /// without what only concerns reading the source topics. Holds secrets: never log it.
-    pub(super) fn properties_of(&self, part: &str) -> Vec<(String, String)> {
+    pub fn properties_of(&self, part: &str) -> Vec<(String, String)> {
         let properties = self.client_properties("").into_iter();
         let shared = properties.filter(|(name, _)| !is_about_consuming(name));
         shared

@@ -1,4 +1,4 @@
-//! The table of the worker's own topics, and what must hold for one that exists.
+//! The table of Parcelhook's own topics, and what must hold for one that exists.
 //!
 //! Pure. A setting is there for one of two reasons: without it events would be lost (checked, and set
 //! when a topic is created), or compaction would lag (only set).
@@ -49,7 +49,7 @@ const COMPACT_SOON: &[(&str, &str)] = &[
     ("min.cleanable.dirty.ratio", "0.1"),
 ];
 
-/// One of the worker's own topics.
+/// One of Parcelhook's own topics.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Topic {
     /// Its name after the prefix and a dot.

@@ -5,13 +5,18 @@ use std::path::PathBuf;
 
 use clap::{Parser, ValueEnum};
 use ipnet::IpNet;
+use parcelhook_kafka::value;
+
+mod kafka;
+
+pub use kafka::KafkaOptions;
 
 /// Parcelhook's operator: compiles DeliveryTargets for the workers, and tells how their webhooks fare.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "parcelhook-operator", version, after_help = EXIT_CODES)]
 pub struct Settings {
     /// Worker group whose targets are served. Targets of other groups are nobody's concern here.
-    #[arg(long, env = "PARCELHOOK_WORKER_GROUP", default_value = "default", value_parser = group)]
+    #[arg(long, env = "PARCELHOOK_WORKER_GROUP", default_value = "default", value_parser = value::name)]
     pub worker_group: String,
 
     /// Namespace of the workers: their configuration and the operators' Lease are written there.
@@ -37,20 +42,16 @@ pub struct Settings {
     )]
     pub egress_allow: Vec<IpNet>,
 
-    /// Kafka brokers, separated by commas.
-    #[arg(long, env = "PARCELHOOK_BOOTSTRAP_SERVERS", value_name = "HOST:PORT")]
-    pub bootstrap_servers: String,
-
-    /// File of librdkafka properties, one `name=value` a line, for TLS and SASL.
-    #[arg(long, env = "PARCELHOOK_KAFKA_PROPERTIES", value_name = "FILE")]
-    pub kafka_properties: Option<PathBuf>,
+    /// How Kafka is reached.
+    #[command(flatten)]
+    pub kafka: KafkaOptions,
 
     /// Prefix of Parcelhook's own topics, as the workers have it.
-    #[arg(long, env = "PARCELHOOK_PREFIX", default_value = "parcelhook")]
+    #[arg(long, env = "PARCELHOOK_PREFIX", default_value = "parcelhook", value_parser = value::prefix)]
     pub prefix: String,
 
     /// Installation, as the workers have it: it tells two on one Kafka apart.
-    #[arg(long, env = "PARCELHOOK_INSTALLATION", default_value = "default")]
+    #[arg(long, env = "PARCELHOOK_INSTALLATION", default_value = "default", value_parser = value::name)]
     pub installation: String,
 
     /// Name of this process among the operators, usually the pod's. Some random letters are added.
@@ -118,43 +119,10 @@ impl Settings {
     }
 }
 
-/// Worker groups are DNS labels: their names begin names of objects.
-fn group(text: &str) -> Result<String, &'static str> {
-    let is_label = !text.is_empty()
-        && text.len() <= 63
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-        && !text.starts_with('-')
-        && !text.ends_with('-');
-    if is_label {
-        Ok(text.to_owned())
-    } else {
-        Err("must be a DNS label: lower-case letters, digits and `-`, up to 63")
-    }
-}
-
-/// Reads properties as librdkafka's own files have them: `#` begins a comment.
-///
-/// # Errors
-/// The number of a line that is no property; never its content.
-pub fn properties(text: &str) -> Result<Vec<(String, String)>, usize> {
-    let lines = text.lines().enumerate();
-    let written = lines.filter(|(_, line)| {
-        let line = line.trim();
-        !line.is_empty() && !line.starts_with('#')
-    });
-    written
-        .map(|(number, line)| {
-            let (name, value) = line.split_once('=').ok_or(number + 1)?;
-            Ok((name.trim().to_owned(), value.trim().to_owned()))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
+    use parcelhook_kafka::Key;
 
     use super::*;
 
@@ -174,6 +142,27 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_names_every_flag_variable_and_default() {
+        let document = include_str!("../../../docs/operator.md");
+        for argument in Settings::command().get_arguments() {
+            let Some(variable) = argument.get_env().and_then(|name| name.to_str()) else {
+                continue;
+            };
+            let flag = format!("`--{}", argument.get_id().as_str().replace('_', "-"));
+            assert!(document.contains(&flag), "{flag}");
+            let row = document
+                .lines()
+                .find(|line| line.contains(&format!("`{variable}`")));
+            let is_of_kafka = Key::ALL.iter().any(|key| key.variable() == variable);
+            assert!(row.is_some() || is_of_kafka, "{variable}");
+            for default in argument.get_default_values() {
+                let default = format!("| `{}` |", default.display());
+                assert!(row.is_some_and(|row| row.contains(&default)), "{default}");
+            }
+        }
+    }
+
+    #[test]
     fn lists_are_separated_by_commas_and_a_bad_group_is_refused() {
         let parse = |more: &[&str]| {
             let base = ["x", "--namespace=parcelhook", "--bootstrap-servers=a:1,b:2"];
@@ -181,9 +170,10 @@ mod tests {
         };
         let settings = parse(&["--watch-namespaces=a,b", "--egress-allow=10.0.0.0/8"]).unwrap();
         assert_eq!(settings.watch_namespaces, ["a", "b"]);
-        assert_eq!(settings.bootstrap_servers, "a:1,b:2");
+        let kafka = settings.kafka.check().unwrap();
+        assert_eq!(kafka.bootstrap_servers, ["a:1", "b:2"]);
         assert_eq!(settings.consumer_group(), "parcelhook.default.default");
-        for group in ["", "A", "-a", "a_b"] {
+        for group in ["A", "-a", "a_b"] {
             assert!(
                 parse(&[&format!("--worker-group={group}")]).is_err(),
                 "{group}"
@@ -191,10 +181,57 @@ mod tests {
         }
     }
 
+    fn kafka(more: &[&str]) -> Result<Vec<(String, String)>, String> {
+        let base = ["x", "--namespace=parcelhook", "--bootstrap-servers=a:1"];
+        let settings = Settings::try_parse_from([&base[..], more].concat()).unwrap();
+        assert!(!format!("{settings:?}").contains("hunter2"));
+        let kafka = settings.kafka.check();
+        kafka
+            .map(|kafka| kafka.properties_of("tail"))
+            .map_err(|faults| faults.to_string())
+    }
+
     #[test]
-    fn properties_are_read_and_a_bad_line_is_told_by_its_number_alone() {
-        let read = properties("# TLS\n\nsecurity.protocol = ssl\nssl.key.password=a=b\n").unwrap();
-        assert_eq!(read[1], ("ssl.key.password".to_owned(), "a=b".to_owned()));
-        assert_eq!(properties("a=b\nhunter2\n"), Err(2));
+    fn kafka_is_reached_as_the_worker_reaches_it() {
+        let properties = kafka(&[
+            "--kafka-tls-enabled",
+            "--kafka-properties=client.rack=a",
+            "--kafka-properties",
+            "ssl.key.password=hunter2",
+        ]);
+        let properties = properties.unwrap();
+        for (name, value) in [
+            ("bootstrap.servers", "a:1"),
+            ("client.id", "parcelhook-operator-tail"),
+            ("client.rack", "a"),
+            ("security.protocol", "ssl"),
+            ("ssl.key.password", "hunter2"),
+        ] {
+            let given = properties.iter().find(|(given, _)| given == name);
+            assert_eq!(
+                given.map(|(_, value)| value.as_str()),
+                Some(value),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_protocol_owns_and_half_of_sasl_are_refused_all_at_once() {
+        let refused = kafka(&[
+            "--kafka-properties=acks=hunter2",
+            "--kafka-properties=hunter2",
+            "--kafka-sasl-username=me",
+        ]);
+        let refused = refused.unwrap_err();
+        for part in [
+            "kafka.properties.acks (--kafka-properties): cannot be set here",
+            "kafka.properties (--kafka-properties): each property must be written NAME=VALUE",
+            "kafka.sasl.mechanism (not set)",
+            "set --kafka-sasl-password-file or PARCELHOOK_KAFKA_SASL_PASSWORD_FILE",
+        ] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        assert!(!refused.contains("hunter2"), "{refused}");
     }
 }

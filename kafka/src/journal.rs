@@ -4,26 +4,24 @@
 //! with each attempt to connect) is logged once in a while with its count.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-
-use super::rebalance::lock;
 
 /// Least time between two lines about the same error.
 const QUIET: Duration = Duration::from_secs(30);
 
 /// Writes librdkafka's lines to our log.
 #[derive(Debug, Default)]
-pub(crate) struct Journal {
+pub struct Journal {
     seen: Mutex<BTreeMap<String, (Instant, u64)>>,
 }
 
 impl Journal {
     /// A line of librdkafka's log. Its levels shout: what it retries by itself is no error of ours.
-    pub(crate) fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+    pub fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         match level {
             RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
                 tracing::error!(target: "librdkafka", facility, "{message}");
@@ -45,7 +43,7 @@ impl Journal {
     }
 
     /// An error that librdkafka tells the application.
-    pub(crate) fn error(&self, now: Instant, error: &KafkaError, reason: &str) {
+    pub fn error(&self, now: Instant, error: &KafkaError, reason: &str) {
         if let Some(times) = self.worth_a_line(now, &error.to_string()) {
             tracing::warn!(target: "librdkafka", %error, times, "{reason}");
         }
@@ -54,7 +52,7 @@ impl Journal {
     /// How often the error came since the last line about it, when a line is due.
     fn worth_a_line(&self, now: Instant, error: &str) -> Option<u64> {
         // The map is as large as the set of librdkafka's error codes at most.
-        let mut seen = lock(&self.seen);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let Some((last, count)) = seen.get_mut(error) else {
             seen.insert(error.to_owned(), (now, 0));
             return Some(1);

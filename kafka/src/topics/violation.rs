@@ -43,7 +43,7 @@ impl fmt::Display for Violation {
         match self {
             Self::Missing { topic, settings } => write!(
                 f,
-                "topic {topic} does not exist; create it with {settings}, or let the worker do it with createTopics"
+                "topic {topic} does not exist; create it with {settings}, or let the operator do it, or a worker with createTopics"
             ),
             Self::Partitions {
                 topic,

@@ -20,7 +20,8 @@ use rdkafka::producer::{BaseProducer, DeliveryResult, Producer as _, ProducerCon
 use super::TopicsError;
 use super::settings::{Needs, Settings, Topic};
 use crate::clock;
-use crate::source::Journal;
+use crate::connection::refusal;
+use crate::journal::Journal;
 
 /// How long the cluster may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -259,12 +260,5 @@ fn options() -> AdminOptions {
 }
 
 pub(super) fn configuration(error: KafkaError) -> TopicsError {
-    TopicsError::Configuration(
-        if let KafkaError::ClientConfig(_, message, name, _) = error {
-            // The value may be a secret.
-            format!("{name}: {message}")
-        } else {
-            error.to_string()
-        },
-    )
+    TopicsError::Configuration(refusal(&error))
 }
