@@ -9,6 +9,7 @@ mod revisions;
 mod schedules;
 mod takeovers;
 mod topics;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
