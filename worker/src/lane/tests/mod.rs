@@ -1,6 +1,7 @@
 //! What a shard promises, driven without threads, sockets or clocks.
 
 mod configuration;
+mod counting;
 mod drains;
 mod expiry;
 mod parking;
