@@ -60,12 +60,12 @@ impl Manifests {
         })
     }
 
-    /// A directory with all manifests for one process, also those that are missing elsewhere now: a
-    /// process that never knew of a target cannot keep its events, unless an owner before it said so.
+    /// A directory with the manifests for one process. Those that are missing elsewhere are missing here,
+    /// too: the group remembers their targets.
     pub(crate) fn directory(&self, worker: WorkerNumber) -> Result<PathBuf> {
         let directory = directories::fresh("targets")?;
         for (target, _) in roster::all() {
-            self.put(&directory, worker, target)?;
+            self.write(&directory, worker, target)?;
         }
         Ok(directory)
     }

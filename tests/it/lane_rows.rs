@@ -71,7 +71,9 @@ impl Tail {
                 }
                 // The answer to a question that was not waited for.
                 Some(Told::Rows { .. }) => {}
-                Some(Told::Stale { .. }) | None => bail!("rows were asked for"),
+                Some(Told::Stale { .. } | Told::Recovered { .. }) | None => {
+                    bail!("rows were asked for")
+                }
             }
         }
     }

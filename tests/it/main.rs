@@ -45,6 +45,7 @@ mod configuration;
 mod dev_command;
 mod kafka_access;
 mod revisions;
+mod vanished;
 
 // Whom it talks to, and what it tells.
 mod admin;

@@ -143,6 +143,15 @@ impl Table {
         })
     }
 
+    /// The row of a lane under the epoch of its scope.
+    pub fn row(&self, scope: &Scope, name: &LaneName) -> Option<&LaneRow> {
+        if scope.group != self.group {
+            return None;
+        }
+        let written = self.places.get(&place_of(scope))?.get(&scope.epoch)?;
+        written.rows.get(name).map(|row| &**row)
+    }
+
     /// Partitions of which anything is known.
     pub fn places(&self) -> usize {
         self.places.len()
@@ -220,7 +229,8 @@ pub fn scope_of(group: &str, place: &RowPlace, epoch: Epoch) -> Scope {
     }
 }
 
-fn place_of(scope: &Scope) -> RowPlace {
+/// The source partition of a scope.
+pub fn place_of(scope: &Scope) -> RowPlace {
     RowPlace {
         source: PartitionId {
             topic: scope.topic.as_str().into(),

@@ -3,16 +3,20 @@
 //! ```text
 //!   key    (group)           value   Claim
 //!   key    (group, worker)   value   Heartbeat; a tombstone says that the worker has ended
+//!   key    (group, target)   value   KnownTarget; a tombstone says that the target has ended
 //! ```
 //!
 //! Keys are compact JSON with a fixed order of fields, so that compaction works. Fields that are not
 //! known are skipped, so an older reader understands a newer writer. No I/O.
 
 mod heartbeat;
+mod known;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 pub use heartbeat::{DeadLettered, EVERY, FailingLane, Heartbeat, Rejected, Success};
+pub use known::KnownTarget;
 
 /// Key of a record of the reports topic.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -22,6 +26,9 @@ pub struct ReportKey {
     /// The worker; none is what holds for the whole group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+    /// The target that the group remembers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Uuid>,
 }
 
 /// Whose a consumer group is, and how its members find what they write. Recorded by the first worker of
@@ -43,6 +50,15 @@ impl ReportKey {
         Self {
             group: group.to_owned(),
             worker: None,
+            target: None,
+        }
+    }
+
+    /// The key of what a group remembers of a target.
+    pub fn of_target(group: &str, target: Uuid) -> Self {
+        Self {
+            target: Some(target),
+            ..Self::of_group(group)
         }
     }
 
@@ -50,8 +66,8 @@ impl ReportKey {
     /// worker that is started again does not have again.
     pub fn of_worker(group: &str, worker: &str) -> Self {
         Self {
-            group: group.to_owned(),
             worker: Some(worker.to_owned()),
+            ..Self::of_group(group)
         }
     }
 
@@ -110,5 +126,7 @@ mod tests {
         assert_eq!(ReportKey::decode(b"g"), None);
         let of_worker = ReportKey::decode(br#"{"group":"g","worker":"w","later":1}"#).unwrap();
         assert_eq!(of_worker.worker.as_deref(), Some("w"));
+        let of_target = ReportKey::of_target("g", Uuid::from_u128(7));
+        assert_eq!(ReportKey::decode(&of_target.encode()), Some(of_target));
     }
 }

@@ -18,8 +18,10 @@ pub(super) const REAL_TIME_MESSAGE: &str = "must be a date that exists";
 /// Longest text: a time with nine decimals and an offset.
 const MAX_CHARS: usize = 35;
 
-/// Where the first delivery of a topic starts that the worker group has never read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Where the first delivery of a topic starts that the worker group has never read. A resource says it
+/// as [`StartFromText`]; in this form workers remember it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub enum StartFrom {
     /// The end of the topic.
     #[default]

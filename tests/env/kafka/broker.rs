@@ -104,6 +104,24 @@ impl Broker {
         Ok(())
     }
 
+    /// Its disk is full (a limit of the size of files) until `story` is over, and it is started again. It
+    /// may end by itself before.
+    ///
+    /// # Errors
+    /// When it does not run, or does not come up again.
+    pub async fn without_disk(&self, story: impl Future<Output = ()>) -> Result<()> {
+        let process = self.process()?;
+        process.fill_disk()?;
+        story.await;
+        if process.exit_status()?.is_none() {
+            // It may end just now.
+            let _ = process.kill();
+        }
+        process.ended(STOP).await?;
+        *self.slot() = None;
+        self.start().await
+    }
+
     /// Stops and starts it.
     ///
     /// # Errors

@@ -235,6 +235,19 @@ impl Process {
         self.limit_files(rustix::process::getrlimit(Resource::Nofile).current)
     }
 
+    /// Lets it write nothing more into any file, as on a full disk: what would make one longer fails.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn fill_disk(&self) -> Result<()> {
+        let maximum = rustix::process::getrlimit(Resource::Fsize).maximum;
+        let current = Some(0);
+        let limit = Rlimit { current, maximum };
+        self.while_its_own(|pid| prlimit(Some(pid), Resource::Fsize, limit))
+            .with_context(|| format!("limit what {} writes", self.name))?;
+        Ok(())
+    }
+
     fn limit_files(&self, current: Option<u64>) -> Result<()> {
         let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
         let limit = Rlimit { current, maximum };

@@ -45,6 +45,11 @@ impl Injector {
         .await
     }
 
+    pub(super) async fn fill_disk(&self, broker: u8, ms: u64) -> Result<()> {
+        let broker = self.broker(broker)?;
+        self.disturbing(broker.without_disk(planned(ms))).await
+    }
+
     /// Kills all brokers, or all but the one that is spared.
     pub(super) async fn kill_brokers(&self, spared: Option<u8>, ms: u64) -> Result<()> {
         let brokers = (0..).zip(self.kafka.brokers());

@@ -17,6 +17,9 @@ use crate::{
 /// How long a worker may take to get partitions, and to reach a point with them.
 const REACHES: Duration = Duration::from_secs(30);
 
+/// How long after its start a worker's clock jumps.
+const JUMPS_AFTER: Duration = Duration::from_secs(3);
+
 /// The line of a worker's log that says that it has a partition.
 const HAS_PARTITIONS: &str = "partition assigned";
 
@@ -82,6 +85,21 @@ impl Injector {
         }
         self.fleet.told(member.number, WorkerChange::Free);
         Ok(Done::Injected)
+    }
+
+    /// A worker whose clock jumps when it has partitions, or soon after, takes the place of the one that is
+    /// there; another follows it, whose clock is right.
+    pub(super) async fn clock_jumps(&self, slot: u8, by_ms: i64, ms: u64) -> Result<()> {
+        let mut place = self.fleet.slot(slot)?.lock().await;
+        if let Some(member) = place.take() {
+            self.fleet.terminate(member).await?;
+        }
+        let armed = format!("clock={by_ms}@{}", JUMPS_AFTER.as_millis());
+        let member = self.fleet.start(slot, &armed).await?;
+        planned(ms).await;
+        self.fleet.terminate(member).await?;
+        *place = Some(self.fleet.start(slot, "").await?);
+        Ok(())
     }
 
     /// The link of the linked worker is bad for a while.

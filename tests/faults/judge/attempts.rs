@@ -38,7 +38,8 @@ impl Judge {
             let what = format!("target {target} got {place}/{offset}, which it does not want");
             self.verdict.broken(Invariant::NoInvention, at_ms, what);
         }
-        if let Some(what) = self.exchanges.begin(at_ms, arrived) {
+        let rows_are_late = self.disturbances.rows_may_be_late(at_ms);
+        if let Some(what) = self.exchanges.begin(at_ms, arrived, rows_are_late) {
             self.verdict.broken(Invariant::Shape, at_ms, what);
         }
     }

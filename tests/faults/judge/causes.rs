@@ -171,6 +171,15 @@ impl Disturbances {
         !disturbed && changed + WAKES_UP_MS < at_ms
     }
 
+    /// Whether brokers, or some worker, were disturbed lately, so that rows were written late.
+    pub(crate) fn rows_may_be_late(&self, at_ms: u64) -> bool {
+        let late = |spans: &[(u64, Option<u64>)], after_ms| meets(spans, at_ms, at_ms, after_ms);
+        let mut workers = self.workers.values();
+        late(&self.kafka, KAFKA_RECOVERS_MS)
+            || workers
+                .any(|story| late(&story.frozen, WAKES_UP_MS) || late(&story.hampered, WAKES_UP_MS))
+    }
+
     fn was_hampered(&self, worker: WorkerNumber, from_ms: u64, to_ms: u64) -> bool {
         let story = self.workers.get(&worker);
         story.is_some_and(|story| meets(&story.hampered, from_ms, to_ms, WAKES_UP_MS))

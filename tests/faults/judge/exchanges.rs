@@ -21,9 +21,13 @@ const ROUNDING_MS: u64 = 2;
 /// How long after a manifest was written its change may make waiting lanes due at once.
 const CHANGE_IS_LIVE_MS: u64 = 5_000;
 
-/// How long the news of a delivery may take to lanes of other shards, which are then due at once. The
-/// receiver's answers are seen in another order than the worker hears of them.
-const HINT_COMES_MS: u64 = 1_000;
+/// How long the news of a delivery may take to lanes of other shards and workers, which are then due at
+/// once: to workers it goes through a row. The receiver's answers are seen in another order than the
+/// worker hears of them.
+const HINT_COMES_MS: u64 = 3_000;
+
+/// The same when brokers or workers were disturbed lately, so that the row was written late.
+const LATE_HINT_COMES_MS: u64 = 30_000;
 
 /// An exchange under way.
 #[derive(Debug, Clone)]
@@ -56,8 +60,13 @@ pub(crate) struct Exchanges {
 }
 
 impl Exchanges {
-    /// A request arrived. Says what is wrong about its time.
-    pub(crate) fn begin(&mut self, at_ms: u64, arrived: &Arrived) -> Option<String> {
+    /// A request arrived, while rows were written in time or not. Says what is wrong about its time.
+    pub(crate) fn begin(
+        &mut self,
+        at_ms: u64,
+        arrived: &Arrived,
+        rows_are_late: bool,
+    ) -> Option<String> {
         let same = |open: &Open| {
             open.arrived.lane == arrived.lane && open.arrived.worker == arrived.worker
         };
@@ -69,17 +78,21 @@ impl Exchanges {
             overlapped_by: None,
         };
         self.open.insert(arrived.request, open);
-        self.too_early(at_ms, arrived)
+        self.too_early(at_ms, arrived, rows_are_late)
     }
 
-    fn too_early(&mut self, at_ms: u64, arrived: &Arrived) -> Option<String> {
+    fn too_early(&mut self, at_ms: u64, arrived: &Arrived, rows_are_late: bool) -> Option<String> {
         let failure = self.failures.remove(&arrived.lane)?;
         let follows = failure.worker == arrived.worker
             && failure.transaction == arrived.transaction
             && failure.attempt + 1 == arrived.attempt;
         let target = &arrived.lane.target;
+        let hint_comes_ms = match rows_are_late {
+            true => LATE_HINT_COMES_MS,
+            false => HINT_COMES_MS,
+        };
         let hurried = [
-            (&self.succeeded_ms, HINT_COMES_MS),
+            (&self.succeeded_ms, hint_comes_ms),
             (&self.configured_ms, CHANGE_IS_LIVE_MS),
         ]
         .into_iter()

@@ -1,17 +1,15 @@
 //! A fault of a given sort: to whom and for how long is left to chance.
 
-use fastrand::Rng;
-use parcelhook_worker::failpoint::Failpoint;
-
 use super::{
     fault::{BROKERS, Fault, OwnTopic, WORKERS},
     kind::Kind,
-    point::Point,
+    point::Points,
 };
 use crate::{roster, source::TOPICS};
+use fastrand::Rng;
 
-/// A fault of that sort.
-pub(super) fn fault(kind: Kind, dice: &mut Rng) -> Fault {
+/// A fault of that sort; its failpoint, if it has one, is the next of `points`.
+pub(super) fn fault(kind: Kind, points: &mut Points, dice: &mut Rng) -> Fault {
     let (slot, broker) = (dice.u8(..WORKERS), dice.u8(..BROKERS));
     let target = dice.u8(roster::DISTURBED);
     // Shorter than a session.
@@ -25,8 +23,9 @@ pub(super) fn fault(kind: Kind, dice: &mut Rng) -> Fault {
         // The session lasts 6 s, and a heartbeat may just have been due.
         Kind::FreezeLong => freeze(slot, dice.u64(7_500..10_000), true),
         Kind::Storm => storm(dice),
-        Kind::Failpoint => failpoint(slot, dice),
+        Kind::Failpoint => failpoint(slot, points, dice),
         Kind::NoFiles => Fault::NoFiles { slot, ms },
+        Kind::ClockJumps => clock_jumps(slot, dice),
         Kind::Link(trouble) => {
             let ms = dice.u64(500..9_000);
             Fault::Link { trouble, ms }
@@ -37,6 +36,7 @@ pub(super) fn fault(kind: Kind, dice: &mut Rng) -> Fault {
             let ms = dice.u64(500..6_000);
             Fault::FreezeBroker { broker, ms }
         }
+        Kind::FillDisk => Fault::FillDisk { broker, ms },
         Kind::KillTwoBrokers => {
             let spared = broker;
             Fault::KillTwoBrokers { spared, ms }
@@ -76,8 +76,16 @@ fn storm(dice: &mut Rng) -> Fault {
     Fault::Storm { stays_ms }
 }
 
-fn failpoint(slot: u8, dice: &mut Rng) -> Fault {
-    let point = Point(Failpoint::ALL[dice.usize(..Failpoint::ALL.len())]);
+/// Far enough that nothing which waits or grows old in a run stays what it was.
+fn clock_jumps(slot: u8, dice: &mut Rng) -> Fault {
+    let far = dice.i64(60_000..3_600_000);
+    let by_ms = if dice.bool() { far } else { -far };
+    let ms = dice.u64(4_000..8_000);
+    Fault::ClockJumps { slot, by_ms, ms }
+}
+
+fn failpoint(slot: u8, points: &mut Points, dice: &mut Rng) -> Fault {
+    let point = points.next(dice);
     let number = dice.u32(1..=point.often());
     Fault::Failpoint {
         slot,

@@ -60,6 +60,8 @@ pub(crate) enum Fault {
     Failpoint { slot: u8, point: Point, number: u32 },
     /// Lets a worker open no file and no socket more.
     NoFiles { slot: u8, ms: u64 },
+    /// Replaces a worker by one whose wall clock jumps soon after its start.
+    ClockJumps { slot: u8, by_ms: i64, ms: u64 },
     /// Disturbs the linked worker's link to the brokers.
     Link { trouble: Trouble, ms: u64 },
     /// Ends a broker in order and starts it again.
@@ -68,6 +70,8 @@ pub(crate) enum Fault {
     KillBroker { broker: u8, ms: u64 },
     /// Stops a broker where it stands.
     FreezeBroker { broker: u8, ms: u64 },
+    /// Lets a broker write nothing to its disk, and starts it again.
+    FillDisk { broker: u8, ms: u64 },
     /// Kills all brokers but one and starts them again.
     KillTwoBrokers { spared: u8, ms: u64 },
     /// Kills all brokers and starts them again.
@@ -124,10 +128,12 @@ impl Fault {
             Self::Storm { .. } => Kind::Storm,
             Self::Failpoint { .. } => Kind::Failpoint,
             Self::NoFiles { .. } => Kind::NoFiles,
+            Self::ClockJumps { .. } => Kind::ClockJumps,
             Self::Link { trouble, .. } => Kind::Link(*trouble),
             Self::RestartBroker { .. } => Kind::RestartBroker,
             Self::KillBroker { .. } => Kind::KillBroker,
             Self::FreezeBroker { .. } => Kind::FreezeBroker,
+            Self::FillDisk { .. } => Kind::FillDisk,
             Self::KillTwoBrokers { .. } => Kind::KillTwoBrokers,
             Self::KillAllBrokers { .. } => Kind::KillAllBrokers,
             Self::MoveCoordinator { .. } => Kind::MoveCoordinator,
@@ -148,6 +154,7 @@ impl Fault {
             | Self::TerminateWorker { slot }
             | Self::FreezeWorker { slot, .. }
             | Self::NoFiles { slot, .. }
+            | Self::ClockJumps { slot, .. }
             | Self::Failpoint { slot, .. } => Some(Hold::Worker(*slot)),
             Self::Link { .. } => Some(Hold::Worker(LINKED)),
             Self::KillAllWorkers => Some(Hold::AllWorkers),
@@ -155,6 +162,7 @@ impl Fault {
             Self::RestartBroker { .. }
             | Self::KillBroker { .. }
             | Self::FreezeBroker { .. }
+            | Self::FillDisk { .. }
             | Self::KillTwoBrokers { .. }
             | Self::KillAllBrokers { .. }
             | Self::MoveCoordinator { .. }
@@ -178,10 +186,12 @@ impl Fault {
             Self::Failpoint { .. } => 8_000,
             Self::RestartBroker { .. } => 12_000,
             Self::KillBroker { ms, .. }
+            | Self::FillDisk { ms, .. }
             | Self::MoveCoordinator { ms }
             | Self::RefuseWrites { ms, .. } => ms + 8_000,
             Self::KillTwoBrokers { ms, .. } | Self::KillAllBrokers { ms } => ms + 12_000,
             Self::FreezeBroker { ms, .. } => ms + 1_000,
+            Self::ClockJumps { ms, .. } => ms + 3_000,
             Self::FreezeWorker { ms, .. }
             | Self::NoFiles { ms, .. }
             | Self::Link { ms, .. }
@@ -200,6 +210,7 @@ impl Fault {
             Self::FreezeWorker { slot, ms, .. } | Self::NoFiles { slot, ms } => {
                 format!("slot {slot}, {ms} ms")
             }
+            Self::ClockJumps { slot, by_ms, ms } => format!("slot {slot}, by {by_ms} ms, {ms} ms"),
             Self::Storm { stays_ms } => format!("after {stays_ms:?} ms"),
             Self::Failpoint {
                 slot,
@@ -207,9 +218,9 @@ impl Fault {
                 number,
             } => format!("slot {slot}, {}@{number}", point.name()),
             Self::RestartBroker { broker } => format!("broker {broker}"),
-            Self::KillBroker { broker, ms } | Self::FreezeBroker { broker, ms } => {
-                format!("broker {broker}, {ms} ms")
-            }
+            Self::KillBroker { broker, ms }
+            | Self::FreezeBroker { broker, ms }
+            | Self::FillDisk { broker, ms } => format!("broker {broker}, {ms} ms"),
             Self::KillTwoBrokers { spared, ms } => format!("not broker {spared}, {ms} ms"),
             Self::Link { ms, .. }
             | Self::KillAllBrokers { ms }

@@ -14,10 +14,12 @@ pub(crate) enum Kind {
     Storm,
     Failpoint,
     NoFiles,
+    ClockJumps,
     Link(Trouble),
     RestartBroker,
     KillBroker,
     FreezeBroker,
+    FillDisk,
     KillTwoBrokers,
     KillAllBrokers,
     MoveCoordinator,
@@ -42,9 +44,11 @@ impl Kind {
             Self::Storm,
             Self::Failpoint,
             Self::NoFiles,
+            Self::ClockJumps,
             Self::RestartBroker,
             Self::KillBroker,
             Self::FreezeBroker,
+            Self::FillDisk,
             Self::KillTwoBrokers,
             Self::KillAllBrokers,
             Self::MoveCoordinator,
@@ -71,6 +75,7 @@ impl Kind {
             | Self::RestartBroker
             | Self::KillBroker
             | Self::FreezeBroker
+            | Self::FillDisk
             | Self::MoveCoordinator
             | Self::KillAllWorkers
             | Self::RefuseWrites
@@ -80,6 +85,7 @@ impl Kind {
             | Self::FreezeBriefly
             | Self::Storm
             | Self::NoFiles
+            | Self::ClockJumps
             | Self::Reconfigure
             | Self::Suspend
             | Self::Withdraw
@@ -102,9 +108,11 @@ impl Kind {
             Self::Storm => "workers join and leave",
             Self::Failpoint => "worker killed at a failpoint",
             Self::NoFiles => "worker has no more files",
+            Self::ClockJumps => "worker's clock jumps",
             Self::RestartBroker => "broker restarted",
             Self::KillBroker => "broker killed",
             Self::FreezeBroker => "broker frozen",
+            Self::FillDisk => "broker's disk full",
             Self::KillTwoBrokers => "two brokers killed",
             Self::KillAllBrokers => "all brokers killed",
             Self::MoveCoordinator => "coordinator killed",

@@ -18,6 +18,7 @@ mod tests;
 use fastrand::Rng;
 
 use self::fault::Hold;
+use self::point::Points;
 pub(crate) use self::{
     fault::{BROKERS, Fault, LINKED, OwnTopic, Trouble, WORKERS},
     kind::Kind,
@@ -60,6 +61,7 @@ pub(crate) struct Plan {
     dice: Rng,
     /// Sorts that are still to come by themselves.
     alone: Vec<Kind>,
+    points: Points,
     steps: u64,
 }
 
@@ -75,6 +77,7 @@ impl Plan {
         Self {
             dice,
             alone: kinds,
+            points: Points::default(),
             steps: 0,
         }
     }
@@ -105,7 +108,7 @@ impl Plan {
     fn apart_from(&mut self, held: &[Hold]) -> Fault {
         loop {
             let kind = self.kind();
-            let fault = draw::fault(kind, &mut self.dice);
+            let fault = draw::fault(kind, &mut self.points, &mut self.dice);
             let meets = |hold: Hold| held.iter().any(|held| held.meets(hold));
             if !fault.hold().is_some_and(meets) {
                 return fault;
@@ -115,7 +118,7 @@ impl Plan {
 
     fn tracks(&mut self) -> Vec<Vec<Fault>> {
         if let Some(kind) = self.alone.pop() {
-            return vec![vec![draw::fault(kind, &mut self.dice)]];
+            return vec![vec![draw::fault(kind, &mut self.points, &mut self.dice)]];
         }
         let count = self.dice.usize(2..=3);
         let mut tracks: Vec<Vec<Fault>> = Vec::with_capacity(count);

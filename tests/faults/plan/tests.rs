@@ -59,6 +59,19 @@ proptest! {
 }
 
 #[test]
+fn every_failpoint_comes_as_often_as_any_other() {
+    let mut dice = Rng::with_seed(1);
+    let mut points = Points::default();
+    let mut counts = std::collections::BTreeMap::new();
+    for _ in 0..27 {
+        let Point(point) = points.next(&mut dice);
+        *counts.entry(point.name()).or_insert(0) += 1;
+    }
+    assert_eq!(counts.len(), 9);
+    assert!(counts.values().all(|times| *times == 3), "{counts:?}");
+}
+
+#[test]
 fn what_heals_fast_is_drawn_most_often_and_everything_is_drawn() {
     let steps: Vec<Step> = Plan::new(1, false).take(600).collect();
     let drawn = |kind: Kind| {

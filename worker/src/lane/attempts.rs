@@ -292,7 +292,7 @@ impl<P> Shard<P> {
         hurried.into_iter().for_each(|key| self.stir(key));
     }
 
-    /// A lane of the target on another shard was delivered for the first time after failing.
+    /// A lane of the target, on another shard or worker, was delivered for the first time after failing.
     pub fn hinted(&mut self, uid: uuid::Uuid, now: Instant) {
         self.hint(uid, None, now);
     }

@@ -34,6 +34,15 @@ impl Drained {
         }
     }
 
+    /// Nothing more can be read back.
+    #[cfg(test)]
+    pub(super) fn full() -> Self {
+        Self {
+            used: ROOM_FIRST,
+            ..Self::new(0)
+        }
+    }
+
     /// Bytes that are left.
     fn left(&self) -> usize {
         self.most.saturating_sub(self.used)
@@ -51,9 +60,25 @@ impl Drained {
         (room + self.left()).min(share).max(ROOM_FIRST)
     }
 
-    /// Whether another lane may begin; one that may not is kept and named later.
+    /// Whether another lane may begin; one that may not is kept and named later. One that may
+    /// [begins](Self::began).
     pub(super) fn admits(&mut self, lane: LaneKey) -> bool {
         self.line.admits(lane, self.left() / ROOM_FIRST)
+    }
+
+    /// A lane that was admitted begins.
+    pub(super) fn began(&mut self, lane: LaneKey) {
+        self.line.take(lane);
+    }
+
+    /// A lane must wait for something else before it can begin: it keeps its turn, if it has one.
+    pub(super) fn held_up(&mut self, lane: LaneKey) {
+        self.line.give_back(lane);
+    }
+
+    /// The lanes of a partition are no more.
+    pub(super) fn forget(&mut self, slot: u32) {
+        self.line.forget(slot);
     }
 
     /// A lane that had `from` bytes has `to`; one that drains has some, and no other. Returns the lanes
@@ -86,12 +111,22 @@ mod tests {
         }
     }
 
+    fn begins(drained: &mut Drained, id: u64) -> bool {
+        let admits = drained.admits(lane(id));
+        if admits {
+            drained.began(lane(id));
+        }
+        admits
+    }
+
     #[test]
     fn lanes_share_the_bytes_and_wait_in_their_order() {
         let mut drained = Drained::new(2 * ROOM_FIRST);
-        assert!(drained.admits(lane(1)));
+        assert!(begins(&mut drained, 1));
         assert!(drained.changed(0, 2 * ROOM_FIRST).is_empty());
-        assert!(!drained.admits(lane(2)) && !drained.admits(lane(3)) && !drained.admits(lane(2)));
+        for waits in [2, 3, 2] {
+            assert!(!begins(&mut drained, waits));
+        }
         assert_eq!(drained.changed(2 * ROOM_FIRST, ROOM_FIRST), [lane(2)]);
         assert_eq!(drained.changed(ROOM_FIRST, 0), [lane(3)]);
         assert_eq!(drained.left(), 2 * ROOM_FIRST);
@@ -102,10 +137,10 @@ mod tests {
         let mut drained = Drained::new(64 * ROOM_FIRST);
         assert_eq!(drained.most(ROOM_FIRST), 64 * ROOM_FIRST);
         assert!(drained.changed(0, 64 * ROOM_FIRST).is_empty());
-        assert!(!drained.admits(lane(2)));
+        assert!(!begins(&mut drained, 2));
         assert_eq!(drained.most(64 * ROOM_FIRST), 32 * ROOM_FIRST);
         assert_eq!(drained.changed(64 * ROOM_FIRST, 32 * ROOM_FIRST), [lane(2)]);
-        assert!(drained.admits(lane(2)));
+        assert!(begins(&mut drained, 2));
         assert!(drained.changed(0, ROOM_FIRST).is_empty());
         assert_eq!(drained.most(ROOM_FIRST), 32 * ROOM_FIRST);
         assert!(drained.changed(32 * ROOM_FIRST, 0).is_empty());
@@ -115,9 +150,9 @@ mod tests {
     #[test]
     fn what_one_transaction_needs_is_never_refused_for_good() {
         let mut drained = Drained::new(0);
-        assert!(drained.admits(lane(1)));
+        assert!(begins(&mut drained, 1));
         assert!(drained.changed(0, 10 * ROOM_FIRST).is_empty());
-        assert!(!drained.admits(lane(2)));
+        assert!(!begins(&mut drained, 2));
         assert_eq!(drained.changed(10 * ROOM_FIRST, 0), [lane(2)]);
     }
 }

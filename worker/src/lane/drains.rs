@@ -35,15 +35,20 @@ impl<P> Shard<P> {
             self.wake_at(key, until);
             return false;
         }
-        // In this order, since a place that is kept among all is lost by whoever cannot take it.
-        if !target.recovering.admits(key) || !self.drained.admits(key) {
+        if !target.recovering.admits(key) {
+            self.drained.held_up(key);
+            return false;
+        }
+        if !self.drained.admits(key) {
+            target.recovering.held_up(key);
             return false;
         }
         let Some((away, (drain, from, room))) = lane.away.as_mut().zip(lane.machine.begin_drain())
         else {
             return false;
         };
-        target.recovering.began();
+        target.recovering.began(key);
+        self.drained.began(key);
         away.drain = Some(drain);
         away.room = room;
         away.turn = Some(now);

@@ -11,6 +11,7 @@ use super::matching;
 use super::own::Own;
 use super::shard::Shard;
 use super::takeover::{InheritedLane, TakenOver};
+use super::upkeep::RENEW_INTERVAL;
 use crate::clock;
 use crate::delivery::Reason;
 use crate::park::LaneAddress;
@@ -24,6 +25,7 @@ impl<P> Shard<P> {
         partition.follow_numbers();
         partition.under_way = None;
         partition.has_run = true;
+        partition.renew_at = Some(now + RENEW_INTERVAL);
         let frontier = partition.frontier();
         partition.own = Some(if taken.is_terminated() {
             Own::written(taken.epoch, frontier, now)

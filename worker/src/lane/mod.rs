@@ -73,7 +73,7 @@ use stamp::Stamp;
 
 /// Where a lane is. `id` is never used twice on a shard, so what comes late for a lane that has
 /// ended finds nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LaneKey {
     /// Slot of the partition.
     pub slot: u32,

@@ -103,11 +103,15 @@ pub(super) fn run(
         .records(lane)
         .skip(usize::try_from(skip).ok()?)
         .peekable();
-    let limit = backlog.run_limit(waiting.peek()?.offset, RUN_EVENTS);
+    let first = waiting.peek()?.offset;
+    let limit = backlog.run_limit(first, RUN_EVENTS);
+    let end = backlog.run_end(first);
     let mut bytes = 0;
     let mut events = Vec::new();
     for record in waiting.take(limit) {
-        if !events.is_empty() && bytes + record.size() > RUN_BYTES {
+        let is_full = bytes + record.size() > RUN_BYTES;
+        let is_behind = end.is_some_and(|end| record.offset > end);
+        if !events.is_empty() && (is_full || is_behind) {
             break;
         }
         bytes += record.size();

@@ -62,6 +62,8 @@ pub struct Partition {
     pub has_orphans: bool,
     /// Whether it was owned before: its lanes may have sent something.
     pub has_run: bool,
+    /// When all that is written of it is written again.
+    pub renew_at: Option<Instant>,
     /// What a new configuration brings waits for a commit.
     pub gates: Gates,
     /// What came before the partition was owned.
@@ -94,6 +96,7 @@ impl Partition {
             write_again: None,
             has_orphans: false,
             has_run: false,
+            renew_at: None,
             gates: Gates::default(),
             early: Early::default(),
             orders: 0,

@@ -31,7 +31,8 @@ impl Default for Recovering {
 }
 
 impl Recovering {
-    /// Whether a lane may begin to drain; one that may not is kept and named later.
+    /// Whether a lane may begin to drain; one that may not is kept and named later. One that may either
+    /// [begins](Self::began) or is [held up](Self::held_up).
     pub fn admits(&mut self, lane: LaneKey) -> bool {
         self.line.admits(lane, self.free())
     }
@@ -41,9 +42,20 @@ impl Recovering {
         self.line.is_waited_for()
     }
 
-    /// A lane begins to drain.
-    pub fn began(&mut self) {
+    /// A lane that was admitted begins to drain.
+    pub fn began(&mut self, lane: LaneKey) {
+        self.line.take(lane);
         self.draining += 1;
+    }
+
+    /// A lane that was admitted must wait for something else: it keeps its turn.
+    pub fn held_up(&mut self, lane: LaneKey) {
+        self.line.hold_up(lane);
+    }
+
+    /// The lanes of a partition are no more.
+    pub fn forget(&mut self, slot: u32) {
+        self.line.forget(slot);
     }
 
     /// A lane drains no more. Returns the lanes that may ask again.
@@ -98,7 +110,7 @@ mod tests {
         let mut recovering = Recovering::default();
         for id in 0..2 {
             assert!(recovering.admits(lane(id)));
-            recovering.began();
+            recovering.began(lane(id));
         }
         for id in 2..9 {
             assert!(!recovering.admits(lane(id)));
@@ -107,7 +119,7 @@ mod tests {
         assert_eq!(woken, [lane(2), lane(3)]);
         for lane in woken {
             assert!(recovering.admits(lane));
-            recovering.began();
+            recovering.began(lane);
         }
         assert_eq!(recovering.delivered().len(), 4);
         recovering.failed();
@@ -117,8 +129,8 @@ mod tests {
     #[test]
     fn a_lane_that_ends_makes_room_for_one_that_waits() {
         let mut recovering = Recovering::default();
-        recovering.began();
-        recovering.began();
+        recovering.began(lane(8));
+        recovering.began(lane(9));
         assert!(!recovering.admits(lane(1)) && !recovering.admits(lane(1)));
         assert_eq!(recovering.ended(), [lane(1)]);
         assert!(recovering.ended().is_empty());

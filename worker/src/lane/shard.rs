@@ -221,6 +221,9 @@ impl<P> Shard<P> {
             };
             let slot = *slot;
             self.out.push_back(Out::Ask(Ask::Forget { shard, slot }));
+            self.drained.forget(slot);
+            let targets = self.targets.values_mut();
+            targets.for_each(|target| target.recovering.forget(slot));
             for (key, lane) in partition.lanes() {
                 if let Some(abort) = &lane.abort {
                     abort.abort();

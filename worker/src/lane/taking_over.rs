@@ -91,6 +91,7 @@ impl<P> Shard<P> {
                 }
             }
             Told::Stale { slot, keys } => self.sweep(slot, keys),
+            Told::Recovered { target } => self.hinted(target, now),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The whole worker: what is started, in which order, and how it ends.
 //!
 //! ```text
-//!   start   targets ─▶ admin port ─▶ own topics ─▶ producer, reader, tail ─▶ shards ─▶ consumer thread
-//!           ─▶ supervisor (targets, then topics)
+//!   start   targets ─▶ admin port ─▶ own topics ─▶ the group's memory ─▶ producer, reader, tail ─▶ shards
+//!           ─▶ consumer thread ─▶ supervisor (targets, then topics)
 //!   stop    consumer (lets go, commits) ─▶ shards (their inboxes close) ─▶ everything else
 //! ```
 //!
@@ -11,8 +11,11 @@
 mod behind;
 mod heart;
 mod heartbeat;
+mod memory;
 mod outlet;
 mod own_topics;
+mod recall;
+mod remembering;
 mod reporter;
 mod roster;
 mod supervisor;
@@ -47,6 +50,7 @@ use crate::targets::{
 
 use heartbeat::Heartbeats;
 use outlet::ShardOutlet;
+use remembering::Remembering;
 pub use reporter::Reporter;
 use reporter::{LateReporter, OwnTopics};
 use supervisor::{Applied, Supervisor};
@@ -116,6 +120,7 @@ impl Worker {
         let reporter = LateReporter::default();
         admin.serve(&background, reporter.clone(), background.stopping())?;
         let internal = own_topics::settled(config).await?;
+        let memory = recall::recalled(config).await;
         let started = start_shards(config, &background, &internal)?;
         let (source, consumer) = crate::source::prepare(source_config(config), started.inboxes)?;
         start_consumer(&background, consumer)?;
@@ -129,7 +134,9 @@ impl Worker {
             applied: applied.subscribe(),
         };
         let heartbeat = background.spawn("heartbeat", heartbeat.run());
-        let supervisor = Supervisor::new(config, started.shards.clone(), source.clone());
+        let remembering = Remembering::new(memory, started.producer.clone());
+        let supervisor =
+            Supervisor::new(config, started.shards.clone(), source.clone(), remembering);
         let now_known = Reporter::new(
             started.shards,
             source.clone(),

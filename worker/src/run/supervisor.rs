@@ -1,4 +1,5 @@
-//! Carries configuration changes to those who run them: first the shards, then the subscription.
+//! Carries configuration changes to those who run them: first into the group's memory, then to the shards,
+//! then into the subscription.
 //!
 //! Invariants: no record of a topic arrives before every shard knows the targets that want it, and a
 //! topic is read until no lane of it has anything left to deliver, to keep or to write. A worker that
@@ -12,6 +13,7 @@ use parcelhook_crds::revision::Revision;
 use tokio::sync::{oneshot, watch};
 
 use super::behind::Behind;
+use super::remembering::Remembering;
 use super::roster::Roster;
 use super::{Shards, Snapshots};
 use crate::clock;
@@ -44,6 +46,7 @@ pub(super) struct Supervisor {
     shards: Shards,
     source: SourceHandle,
     roster: Roster,
+    remembering: Remembering,
     subscribed: Subscription,
     behind: Behind,
     /// Properties of the client that creates topics, if they are to be created.
@@ -60,12 +63,23 @@ impl std::fmt::Debug for ClientProperties {
 }
 
 impl Supervisor {
-    pub(super) fn new(config: &Config, shards: Shards, source: SourceHandle) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        shards: Shards,
+        source: SourceHandle,
+        remembering: Remembering,
+    ) -> Self {
+        let mut roster = Roster::default();
+        let now = clock::now();
+        for (uid, known) in remembering.memory().targets() {
+            roster.remember(uid, known, now);
+        }
         let properties = || ClientProperties(config.kafka_properties_of("topics"));
         Self {
             shards,
             source,
-            roster: Roster::default(),
+            roster,
+            remembering,
             subscribed: Subscription::new(),
             behind: Behind::default(),
             creates_topics: config.create_topics.then(properties),
@@ -87,6 +101,7 @@ impl Supervisor {
             let snapshot = Arc::clone(&snapshots.borrow_and_update());
             let now = clock::now();
             self.roster.apply(&snapshot, now, clock::unix_millis());
+            self.remembering.keep(self.roster.targets()).await;
             self.apply().await;
             log(&snapshot);
             if self.behind.configured(snapshot.revision) {
@@ -114,13 +129,19 @@ impl Supervisor {
         loop {
             let all_wanted = self.subscribe().await?;
             let look = (numbered || !all_wanted).then(|| clock::now() + LOOK_AGAIN);
-            let next = [look, self.roster.next_end()].into_iter().flatten().min();
+            let remember = self.remembering.next();
+            let next = [look, remember, self.roster.next_end()];
+            let next = next.into_iter().flatten().min();
             tokio::select! {
                 biased;
                 changed = snapshots.changed() => return Ok(changed.is_ok()),
                 () = sleep_until(next) => {}
             }
-            if self.roster.expire(clock::now()) {
+            let expired = self.roster.expire(clock::now());
+            if expired || remember.is_some_and(|due| due <= clock::now()) {
+                self.remembering.keep(self.roster.targets()).await;
+            }
+            if expired {
                 self.apply().await;
             }
             if numbered {

@@ -12,6 +12,7 @@ pub mod tail;
 
 use parcelhook_crds::lane::{Epoch, LaneName, LaneRow, RowKey};
 pub use parcelhook_crds::lane::{RowPlace, table};
+use uuid::Uuid;
 
 /// What a shard asks of the tail.
 #[derive(Clone, Debug)]
@@ -70,5 +71,10 @@ pub enum Told {
         slot: u32,
         /// The keys.
         keys: Vec<RowKey>,
+    },
+    /// A lane of the target was delivered for the first time after failing, on another worker.
+    Recovered {
+        /// The target.
+        target: Uuid,
     },
 }

@@ -81,7 +81,8 @@ pub struct Backlog<E> {
     pub oldest_parked_at: Option<i64>,
     /// The last failed attempt.
     pub last_failure: Option<LastFailure>,
-    /// Events parked and not delivered.
+    /// Events parked and not delivered. A predecessor's row may not have told of its last ones: they
+    /// count once all is read that was parked.
     pub parked: u64,
     /// Highest source offset that was ever parked in this incarnation.
     pub parked_through: Option<i64>,
@@ -101,6 +102,9 @@ pub struct Backlog<E> {
     oversize: Oversize,
     /// Events that retention took and nobody was told of.
     lost: u64,
+    /// Events that were delivered by the attempt with which the lane left live, and of which copies are on
+    /// their way all the same: they do not count as parked.
+    insured: u32,
 }
 
 impl<E: Event> Backlog<E> {
@@ -128,6 +132,7 @@ impl<E: Event> Backlog<E> {
             resume_told: opening.bucket_end,
             oversize: Oversize::default(),
             lost: 0,
+            insured: 0,
         }
     }
 
@@ -160,6 +165,7 @@ impl<E: Event> Backlog<E> {
             resume_told: row.resume_offset,
             oversize: Oversize::default(),
             lost: 0,
+            insured: 0,
         }
     }
 

@@ -267,6 +267,11 @@ impl<E: Event> Drain<E> {
         Some((first, self.buffer.get(index)?.event.offset()))
     }
 
+    /// Events that were read and are not delivered.
+    pub(super) fn events(&self) -> u64 {
+        self.buffer.len() as u64
+    }
+
     /// Whether no event is left and none is in flight.
     pub(super) fn is_empty(&self) -> bool {
         self.buffer.is_empty()

@@ -99,14 +99,10 @@ impl Parks {
         true
     }
 
-    /// Takes the runs from the front that are acked. Returns their events and the last one's offset.
+    /// Takes the first run, if it is acked. Returns its events and the last one's offset.
     pub(super) fn settle(&mut self) -> Option<(u32, i64)> {
-        let mut settled = None;
-        while let Some(park) = self.on_their_way.pop_front_if(|park| park.acked) {
-            let (events, _) = settled.unwrap_or((0, 0));
-            settled = Some((events + park.events, park.last));
-        }
-        settled
+        let park = self.on_their_way.pop_front_if(|park| park.acked)?;
+        Some((park.events, park.last))
     }
 
     /// Events and last source offset of a run on its way.
@@ -137,7 +133,8 @@ mod tests {
         assert_eq!(parks.acked(2, 101), Some(9));
         assert_eq!(parks.settle(), None);
         assert_eq!(parks.acked(1, 100), Some(6));
-        assert_eq!(parks.settle(), Some((5, 9)));
+        assert_eq!(parks.settle(), Some((2, 6)));
+        assert_eq!(parks.settle(), Some((3, 9)));
         assert_eq!((parks.events(), parks.end()), (0, 102));
     }
 

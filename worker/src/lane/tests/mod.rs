@@ -1,6 +1,7 @@
 //! What a shard promises, driven without threads, sockets or clocks.
 
 mod configuration;
+mod counting;
 mod drains;
 mod expiry;
 mod parking;
@@ -9,6 +10,7 @@ mod revisions;
 mod schedules;
 mod takeovers;
 mod topics;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};

@@ -12,7 +12,7 @@
 //! the thread that serves delivery reports ever waits to say what became of it.
 //!
 //! What the worker tells of itself is written by the way: it has no answer, and while one report is not
-//! written there is no other.
+//! written there is no other. So is what the group must remember; who writes that may wait for it.
 //!
 //! A client that fails for good is replaced: what it had not answered is answered with
 //! [`Refused::ProducerReplaced`], and [`Producer::generation`] rises. Does not repeat an order: what
@@ -34,6 +34,7 @@ use parcelhook_crds::report::{Heartbeat, ReportKey};
 use tokio::sync::mpsc::OwnedPermit;
 use tokio::sync::mpsc::Sender;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::oneshot;
 
 use super::topics::Names;
 use super::{Order, Produced, Refused, Ticket};
@@ -122,6 +123,8 @@ enum Waiting {
     },
     /// Nobody but the next report.
     Report(Arc<AtomicBool>),
+    /// Who wants to know whether it is written.
+    Memory(oneshot::Sender<bool>),
 }
 
 impl Waiting {
@@ -134,6 +137,8 @@ impl Waiting {
             }
             // Lost or not, the next one tells it all.
             Self::Report(telling) => telling.store(false, Ordering::Relaxed),
+            // Who asked may have lost patience.
+            Self::Memory(written) => drop(written.send(result.is_ok())),
         }
     }
 }
@@ -199,6 +204,16 @@ impl Producer {
         let record = shared.destinations.report(key.encode(), value);
         shared.carry_out(Waiting::Report(shared.telling.clone()), Some(record));
         true
+    }
+
+    /// Writes what the group must remember under a key of the reports topic, without waiting; none is a
+    /// tombstone. The receiver is told whether it was written.
+    pub fn remember(&self, key: &ReportKey, value: Option<Vec<u8>>) -> oneshot::Receiver<bool> {
+        let shared = &self.0;
+        let (waiting, written) = oneshot::channel();
+        let record = shared.destinations.report(key.encode(), value);
+        shared.carry_out(Waiting::Memory(waiting), Some(record));
+        written
     }
 
     /// Bytes that were handed over and not answered, with what each record costs beside its own.

@@ -133,6 +133,12 @@ impl Asks {
         self.take_overs().next().is_some()
     }
 
+    /// Whether the partition is one of this worker's.
+    pub(super) fn owns(&self, place: &RowPlace) -> bool {
+        let mut owned = self.owners.values();
+        owned.any(|asked| may_be_same(&asked.place, place))
+    }
+
     /// Something was written: its owner may have to sweep it.
     pub(super) fn written(&mut self, place: &RowPlace, epoch: Epoch) {
         for asked in self.owners.values_mut() {
@@ -280,6 +286,7 @@ mod tests {
                     told.borrow_mut().push(match answer {
                         Told::Rows { slot, rows, .. } => format!("{slot}: {} rows", rows.len()),
                         Told::Stale { slot, keys } => format!("{slot}: {} stale", keys.len()),
+                        Told::Recovered { target } => format!("{target} recovered"),
                     });
                 })
             },

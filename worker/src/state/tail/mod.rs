@@ -9,11 +9,13 @@
 //! One thread reads all partitions of the topic from their beginning, as a member of no group, and
 //! folds the rows of its own consumer group. A new owner is answered when the tail has passed the end
 //! that the lanes topic had after the question came: then every row that its predecessor had
-//! acknowledged is in the table. While brokers are away it keeps trying. This file owns the way in:
+//! acknowledged is in the table. While brokers are away it keeps trying. When a row of another worker
+//! tells that a target takes deliveries again, every shard is told. This file owns the way in:
 //! [`prepare`] makes the thread and the [`TailHandle`] by which shards ask.
 
 mod asks;
 mod consumer;
+mod news;
 mod reading;
 #[cfg(test)]
 mod tests;

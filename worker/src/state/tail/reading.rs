@@ -21,6 +21,8 @@ pub(super) struct Reading {
     passed: i64,
     /// Whether the end of the log was told after the last record.
     at_end: bool,
+    /// Whether it was told once: what comes now is being written now.
+    is_current: bool,
     doubt: Option<Doubt>,
 }
 
@@ -45,9 +47,15 @@ impl Reading {
     /// The end of the log was told.
     pub(super) fn end_of_log(&mut self) {
         self.at_end = true;
+        self.is_current = true;
         if let Some(doubt) = self.doubt.take() {
             self.passed = self.passed.max(doubt.end);
         }
+    }
+
+    /// Whether what is read was written just now, and not before the reading began.
+    pub(super) fn is_current(&self) -> bool {
+        self.is_current
     }
 
     /// Whether everything below an end that a broker named was read.

@@ -148,14 +148,14 @@ impl Tail {
                 let rows = rows.iter().map(|(_, row)| row.delivered_through);
                 (slot, rows.collect(), highest, frontier)
             }
-            Told::Stale { .. } => panic!("rows were asked for"),
+            Told::Stale { .. } | Told::Recovered { .. } => panic!("rows were asked for"),
         }
     }
 
     async fn stale(&mut self) -> (u32, Vec<RowKey>) {
         match self.told(0).await {
             Told::Stale { slot, keys } => (slot, keys),
-            Told::Rows { .. } => panic!("stale keys were asked for"),
+            Told::Rows { .. } | Told::Recovered { .. } => panic!("stale keys were asked for"),
         }
     }
 

@@ -3,7 +3,7 @@
 //! Owns the consumer and the table. Waits only in `poll` and in questions to brokers, both with a
 //! bound, and never for a shard. What is decided is decided in `asks` and `reading`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +16,14 @@ use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use tokio::sync::mpsc::error::{TryRecvError, TrySendError};
 use tokio::sync::mpsc::{Receiver, Sender};
+use uuid::Uuid;
 
 use super::super::table::Table;
 use super::super::{Ask, Told};
 use super::TailConfig;
 use super::asks::{Asks, NoRoom};
 use super::consumer::{TailConsumer, ends, is_lost, list};
+use super::news::recovered;
 use super::reading::Reading;
 use crate::background::{Cause, blocked};
 use crate::clock;
@@ -183,17 +185,27 @@ impl TailThread {
             ..
         } = self;
         let mut unreadable = Vec::new();
+        let mut news = BTreeSet::new();
         let mut lost = false;
         let mut polled = blocked(Cause::Fetch, || consumer.poll(wait));
         let mut records = 0;
         while let Some(next) = polled {
             match next {
                 Ok(record) => {
+                    let mut is_current = false;
                     if let Some(reading) = readings.get_mut(&record.partition()) {
                         reading.record(record.offset(), clock::now());
+                        is_current = reading.is_current();
                     }
                     match Entry::decode(record.key(), record.payload()) {
                         Ok(entry) => {
+                            // The shards of one worker tell each other.
+                            if let Some((place, target)) = recovered(table, &entry)
+                                && is_current
+                                && !asks.owns(&place)
+                            {
+                                news.insert(target);
+                            }
                             if let Some((place, epoch)) = table.apply(entry) {
                                 asks.written(&place, epoch);
                             }
@@ -216,9 +228,20 @@ impl TailThread {
             polled = consumer.poll(Duration::ZERO);
         }
         self.skipped(&unreadable);
+        self.tell(news);
         if lost && self.anew.is_none() {
             tracing::warn!("the tail's place in the lanes topic is gone; reading it anew");
             self.anew = Some(clock::now() + ANEW_AGAIN);
+        }
+    }
+
+    /// Tells every shard of targets that take deliveries again. A shard that is too busy for it finds out
+    /// by its own probes.
+    fn tell(&self, recovered: BTreeSet<Uuid>) {
+        for target in recovered {
+            for shard in &self.shards {
+                let _ = shard.try_send(Told::Recovered { target });
+            }
         }
     }
 

@@ -12,6 +12,11 @@ use crate::lane::machine::{Due, Event, Failed, Span};
 impl<E: Event> Backlog<E> {
     pub(in crate::lane::machine) fn insured_delivered(&mut self, span: Span) {
         self.passed(span.last);
+        // Copies are made of them first, and nothing is drained before the attempt has ended.
+        let counted = u32::try_from(self.parked).unwrap_or(u32::MAX);
+        let counted = counted.min(span.events);
+        self.parked -= u64::from(counted);
+        self.insured = span.events - counted;
         self.attempts = 0;
         self.row.changed(Lacks::State);
     }

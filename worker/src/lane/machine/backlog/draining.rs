@@ -38,6 +38,21 @@ impl<E: Event> Backlog<E> {
         }
         self.count_lost(skipped);
         self.follow();
+        self.recount();
+    }
+
+    /// Once everything is read that was parked, what was read is what is left: also where a person gave
+    /// events up, or a predecessor died before it told how many it had parked.
+    fn recount(&mut self) {
+        let Phase::Draining(drain) = &self.phase else {
+            return;
+        };
+        let left = drain.events();
+        let is_known = self.has_read_all(drain) && !drain.is_cut_short() && !drain.has_gap();
+        if is_known && self.parked != left {
+            self.parked = left;
+            self.row.changed(Lacks::Count);
+        }
     }
 
     /// Takes over from the drain how far it came.

@@ -78,6 +78,12 @@ impl<E: Event> Backlog<E> {
         }
     }
 
+    /// With which event a run must end that begins at an offset: what a predecessor has parked as well is
+    /// counted, and goes apart from what is not.
+    pub fn run_end(&self, first: i64) -> Option<i64> {
+        self.parked_through.filter(|through| first <= *through)
+    }
+
     /// How many events the run that begins at an offset may have.
     pub fn run_limit(&self, first: i64, most: usize) -> usize {
         let alone = self.oversize.reference == Some(first);
@@ -157,22 +163,33 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(in crate::lane::machine) fn settle(&mut self, terminated: bool, unix: i64) -> u32 {
+        self.insure_no_more();
         let is_known = terminated && self.row.is_known();
         if !is_known && !weakened(Weakness::SettlesBeforeRow) {
             return 0;
         }
-        let Some((events, last)) = self.parks.settle() else {
-            return 0;
-        };
-        // A successor parks again what its predecessor had not committed: that is counted once.
-        let counted = self.parked_through.is_none_or(|through| last > through);
-        if counted {
-            self.parked += u64::from(events);
-            self.parked_through = Some(last);
-            self.row.changed(Lacks::Count);
+        let mut settled = 0;
+        while let Some((events, last)) = self.parks.settle() {
+            let delivered = self.insured.min(events);
+            self.insured -= delivered;
+            // A successor parks again what its predecessor had not committed: that is counted once.
+            if self.run_end(last).is_none() {
+                self.parked += u64::from(events - delivered);
+                self.parked_through = Some(last);
+                self.row.changed(Lacks::Count);
+            }
+            self.oldest_parked_at.get_or_insert(unix);
+            settled += events;
         }
-        self.oldest_parked_at.get_or_insert(unix);
-        events
+        self.insure_no_more();
+        settled
+    }
+
+    /// With nothing on its way, no copy is made any more of what was delivered: see [`Self::passed_by`].
+    fn insure_no_more(&mut self) {
+        if self.parks.is_empty() {
+            self.insured = 0;
+        }
     }
 
     /// The queue's events up to this offset were delivered, and no copy of any is on its way.
