@@ -2,8 +2,6 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::failpoint;
-
 /// Monotonic time: for waits, deadlines and durations.
 #[expect(
     clippy::disallowed_methods,
@@ -33,6 +31,5 @@ pub fn unix_millis() -> i64 {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
-    let millis = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
-    millis.saturating_add(failpoint::clock_jumped_millis())
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
 }

@@ -10,6 +10,7 @@
 
 pub mod admin;
 pub mod background;
+pub mod clock;
 pub mod command;
 pub mod config;
 pub mod delivery;
@@ -26,5 +27,3 @@ pub mod state;
 pub mod targets;
 pub mod telemetry;
 pub mod transaction;
-
-pub use parcelhook_kafka::clock;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{fault::Hold, *};
+use fastrand::Rng;
 use crate::roster;
 
 fn faults(step: &Step) -> impl Iterator<Item = &Fault> {
