@@ -22,8 +22,9 @@ pub const DEFAULTS: [(&str, &str); 11] = [
     // a whole second, in which the shards would run dry.
     ("fetch.queue.backoff.ms", "10"),
     // Fetched events that wait for the consumer thread, all partitions together: the larger part of
-    // an idle worker's memory. The default is 64 MiB.
-    ("queued.max.messages.kbytes", "8192"),
+    // an idle worker's memory. The default is 64 MiB. More than one answer waits only while the worker
+    // is busier than the broker.
+    ("queued.max.messages.kbytes", "2048"),
     // The same bound counted in events; a worker with small events meets this first.
     ("queued.min.messages", "10000"),
     // One partition's share of a fetch: 64 partitions fill one answer, so that all lanes get work from

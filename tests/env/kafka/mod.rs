@@ -152,9 +152,7 @@ impl Kafka {
         });
         let brokers = try_join_all(formatting).await?;
         try_join_all(brokers.iter().map(Broker::start)).await?;
-        let bootstrap = bootstrap(&plan.addresses, Listener::Plaintext);
-        let mut config = access::client(Access::Plaintext, &bootstrap, &plan.files);
-        config.set("socket.timeout.ms", SILENCE_MS);
+        let config = plain(&plan.addresses, &plan.files);
         Ok(Self {
             admin: Arc::new(config.create().context("make an admin client")?),
             producer: events::producer(config)?,
@@ -164,6 +162,11 @@ impl Kafka {
             faults: plan.faults,
             files: plan.files,
         })
+    }
+
+    fn another_admin(&self) -> Result<AdminClient<DefaultClientContext>> {
+        let config = plain(&self.addresses, &self.files);
+        config.create().context("make an admin client")
     }
 
     /// From now on those requests get lost for which `loses` says yes, of the client that comes by
@@ -210,6 +213,14 @@ impl std::fmt::Debug for Kafka {
             .field("brokers", &self.brokers)
             .finish_non_exhaustive()
     }
+}
+
+/// Properties of a client that needs no proof of who it is.
+fn plain(addresses: &[Address], files: &ClientFiles) -> ClientConfig {
+    let bootstrap = bootstrap(addresses, Listener::Plaintext);
+    let mut config = access::client(Access::Plaintext, &bootstrap, files);
+    config.set("socket.timeout.ms", SILENCE_MS);
+    config
 }
 
 fn bootstrap(addresses: &[Address], listener: Listener) -> String {

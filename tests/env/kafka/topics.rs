@@ -1,6 +1,7 @@
 //! Topics, made and changed through the Admin API.
 
 use std::{
+    cell::Cell,
     collections::BTreeMap,
     fs,
     sync::{
@@ -14,9 +15,10 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use rdkafka::{
     Offset, TopicPartitionList,
     admin::{
-        AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic, ResourceSpecifier,
-        TopicReplication,
+        AdminClient, AdminOptions, AlterConfig, ConfigSource, NewPartitions, NewTopic,
+        ResourceSpecifier, TopicReplication,
     },
+    client::DefaultClientContext,
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{MetadataPartition, MetadataTopic},
 };
@@ -101,16 +103,7 @@ impl Kafka {
     /// # Errors
     /// When Kafka refuses.
     pub async fn configure_topic(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
-        let mut change = AlterConfig::new(ResourceSpecifier::Topic(topic));
-        for (property, value) in config {
-            change = change.set(property, value);
-        }
-        let results = self.admin.alter_configs([&change], &options()).await?;
-        let refused = results.into_iter().find_map(Result::err);
-        match refused {
-            Some((_, code)) => Err(anyhow!("configure topic {topic}: {code}")),
-            None => Ok(()),
-        }
+        configure(&self.admin, topic, config).await
     }
 
     /// Sets one property of a topic besides those that it has of its own, lets `story` happen, and
@@ -139,9 +132,15 @@ impl Kafka {
     /// # Errors
     /// When Kafka refuses for a minute.
     pub async fn configure_patiently(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
+        let asked = Cell::new(false);
         eventually(&format!("a change of topic {topic}"), CALL, async || {
-            // A call that went to a broker that is away is never answered.
-            tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?
+            // A call that went to a broker that is away is never answered, and who asked it may go on
+            // asking there.
+            if !asked.replace(true) {
+                return tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?;
+            }
+            let admin = self.another_admin()?;
+            tokio::time::timeout(2 * LOOK, configure(&admin, topic, config)).await?
         })
         .await
     }
@@ -267,6 +266,23 @@ fn options() -> AdminOptions {
 }
 
 /// The one result of a call about one topic.
+async fn configure(
+    admin: &AdminClient<DefaultClientContext>,
+    topic: &str,
+    config: &[(&str, &str)],
+) -> Result<()> {
+    let mut change = AlterConfig::new(ResourceSpecifier::Topic(topic));
+    for (property, value) in config {
+        change = change.set(property, value);
+    }
+    let results = admin.alter_configs([&change], &options()).await?;
+    let refused = results.into_iter().find_map(Result::err);
+    match refused {
+        Some((_, code)) => Err(anyhow!("configure topic {topic}: {code}")),
+        None => Ok(()),
+    }
+}
+
 fn one(results: Vec<rdkafka::admin::TopicResult>) -> Result<()> {
     let refused = results.into_iter().find_map(Result::err);
     match refused {

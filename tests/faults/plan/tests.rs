@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::{fault::Hold, *};
-use fastrand::Rng;
 use crate::roster;
+use fastrand::Rng;
 
 fn faults(step: &Step) -> impl Iterator<Item = &Fault> {
     step.tracks.iter().flatten()
