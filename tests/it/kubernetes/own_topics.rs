@@ -61,11 +61,11 @@ async fn a_setting_that_loses_events_is_told_until_it_is_repaired_and_no_one_res
     let prefix = release.home.namespace.clone();
     let operator = operator(&release, &prefix).await?;
     made(release.kafka, &prefix).await?;
-    let worker = release.worker().await?.flag("--prefix", &prefix);
-    let _worker = worker.start().await?;
     let topic = release.kafka.create_topic("hooked", 1, &[]).await?;
     let target = Manifest::new("hook", &topic, "http://127.0.0.1:1/");
     release.apply(&target).await?;
+    let worker = release.worker().await?.flag("--prefix", &prefix);
+    let _worker = worker.start().await?;
     says(&release, "Programmed", "Programmed").await?;
     assert_eq!(condition(&release, "hook", "DataAtRisk").await?, "");
 
