@@ -75,10 +75,10 @@ async fn a_grant_that_is_taken_back_suspends_without_a_restart_and_loses_nothing
     let grants = Grants::new()?;
     grants.say(&all)?;
     let operator = grants.operator(&release).await?;
-    let worker = release.worker().await?.start().await?;
     let receiver = Receiver::start()?;
     let target = Manifest::new("hook", &topic, &receiver.url("/"));
     release.apply(&target).await?;
+    let worker = release.worker().await?.start().await?;
     let mut expected = Expected::default();
     produce(&release, &topic, &mut expected).await?;
     delivered(&receiver, &expected).await?;

@@ -2,6 +2,7 @@
 
 mod api_server;
 mod columns;
+mod dead_letters;
 mod delivery;
 mod explained;
 mod grants;

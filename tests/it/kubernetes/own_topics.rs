@@ -1,7 +1,13 @@
 //! Parcelhook's own topics: made by the operator, and told about when their settings lose events.
 
+use std::fs;
+
 use anyhow::{Result, ensure};
-use parcelhook_env::{eventually, kafka::Kafka, process::Process};
+use parcelhook_env::{
+    directories, eventually,
+    kafka::{Access, Kafka, Mechanism, PASSWORD, USER},
+    process::Process,
+};
 
 use super::release::Release;
 use crate::{manifest::Manifest, parking_topics::setting, site::SOON};
@@ -61,11 +67,11 @@ async fn a_setting_that_loses_events_is_told_until_it_is_repaired_and_no_one_res
     let prefix = release.home.namespace.clone();
     let operator = operator(&release, &prefix).await?;
     made(release.kafka, &prefix).await?;
-    let worker = release.worker().await?.flag("--prefix", &prefix);
-    let _worker = worker.start().await?;
     let topic = release.kafka.create_topic("hooked", 1, &[]).await?;
     let target = Manifest::new("hook", &topic, "http://127.0.0.1:1/");
     release.apply(&target).await?;
+    let worker = release.worker().await?.flag("--prefix", &prefix);
+    let _worker = worker.start().await?;
     says(&release, "Programmed", "Programmed").await?;
     assert_eq!(condition(&release, "hook", "DataAtRisk").await?, "");
 
@@ -104,5 +110,37 @@ async fn a_target_that_waits_for_a_worker_says_which_topic_keeps_it_from_startin
     release.kafka.delete_topic(&retry).await?;
     made(release.kafka, &prefix).await?;
     says(&release, "Programmed", "NoWorkers").await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_operator_reaches_kafka_by_tls_and_with_a_password_that_it_tells_nobody() -> Result<()>
+{
+    let release = Release::new("tls-topics").await?;
+    let prefix = release.home.namespace.clone();
+    let mechanism = Mechanism::ScramSha512;
+    let file = directories::fresh("operator-password")?.join("password");
+    fs::write(&file, format!("{PASSWORD}\n"))?;
+    let (file, ca) = (
+        file.display().to_string(),
+        release.kafka.files().ca.display().to_string(),
+    );
+    let flags = [
+        ["--prefix", &prefix],
+        ["--kafka-tls-ca", &ca],
+        ["--kafka-sasl-mechanism", mechanism.name()],
+        ["--kafka-sasl-username", USER],
+        ["--kafka-sasl-password-file", &file],
+        ["--log-level", "debug"],
+    ];
+    let operator = release
+        .operator_at(Access::SaslTls(mechanism), flags.as_flattened())
+        .await?;
+    made(release.kafka, &prefix).await?;
+    operator
+        .says("own topics are as they must be", SOON)
+        .await?;
+    let said = operator.stderr().text()?;
+    assert!(!said.contains(PASSWORD), "{said}");
     Ok(())
 }

@@ -57,13 +57,18 @@ impl Release {
 
     /// The same with more flags.
     pub(super) async fn operator_with(&self, flags: &[&str]) -> Result<Process> {
+        self.operator_at(Access::Plaintext, flags).await
+    }
+
+    /// The same at another of Kafka's listeners.
+    pub(super) async fn operator_at(&self, access: Access, flags: &[&str]) -> Result<Process> {
         let namespace = &self.home.namespace;
         let process = Launch::new("operator", OPERATOR)
             .env("KUBECONFIG", self.kubeconfig("operator").await?)
             .args(["--namespace", namespace, "--watch-namespaces", namespace])
             .args(["--installation", namespace, "--admin-listen", "127.0.0.1:0"])
             .args(["--egress-allow", "127.0.0.0/8"])
-            .args(["--bootstrap-servers", &self.brokers()])
+            .args(["--bootstrap-servers", &self.kafka.bootstrap(access)])
             .args(flags)
             .start()?;
         process.says("admin listening", SOON).await?;
