@@ -61,7 +61,7 @@ proptest! {
 
 #[test]
 fn every_failpoint_comes_as_often_as_any_other() {
-    let mut dice = Rng::with_seed(1);
+    let mut dice = fastrand::Rng::with_seed(1);
     let mut points = Points::default();
     let mut counts = std::collections::BTreeMap::new();
     for _ in 0..27 {

@@ -228,6 +228,7 @@ fn drained(run: ParkedRun) -> DrainedRun<ReadBack> {
     let size = run.size();
     let events = match run.body {
         ParkedBody::Events(events) => events.into_iter().map(ReadBack::Event).collect(),
+        ParkedBody::Fetched(event) => vec![ReadBack::Fetched(event)],
         // The reader has looked for what a reference names.
         ParkedBody::Gone | ParkedBody::Reference => vec![ReadBack::Gone(run.offsets.0)],
     };

@@ -4,7 +4,7 @@
 //! attempts that have ended, and then starts what may start; so neither a flood of records nor a
 //! flood of answers can starve the other, and a partition is let go within one turn.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -42,6 +42,8 @@ pub enum Request {
     },
     /// A lane of this target was delivered for the first time after failing, on another shard.
     Hint(Uuid),
+    /// Source topics keep their events for so long, as far as the cluster tells.
+    SourcesKeep(Arc<BTreeMap<String, Duration>>),
     /// A person asks: what waits for its next attempt is due now.
     Retry(Uuid),
     /// Tell which topics must be read for lanes that nobody's configuration may want any more.
@@ -166,6 +168,7 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
                 let _ = applied.send(());
             }
             Request::Hint(uid) => self.shard.hinted(uid, clock::now()),
+            Request::SourcesKeep(retention) => self.shard.sources_keep(retention),
             Request::Retry(uid) => self.shard.retry(uid, clock::now()),
             Request::TopicsInUse(answer) => {
                 let _ = answer.send(self.shard.topics_in_use());

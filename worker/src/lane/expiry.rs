@@ -1,9 +1,11 @@
 //! How old parked events may get on a shard: when a lane is looked at for its oldest, what becomes of
 //! those that are too old, and what is told about it.
 //!
-//! Owns nothing. What must be given up is decided in the lane's machine, which passes an event only
-//! when its dead letter is written.
+//! An event that was too large to be parked is in its source topic only, and that may keep it for a shorter
+//! time: it is given up while there is still something to give. What must be given up is decided in the
+//! lane's machine, which passes an event only when its dead letter is written. Owns nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,9 @@ use crate::park::{DeadLetter, Order, SourceOffset};
 /// Parked events are given up this long before the retry topic's retention would take them.
 const BEFORE_RETENTION: Duration = Duration::from_secs(24 * 3_600);
 
+/// An event that is in its source topic only is given up this long before that would delete it.
+const BEFORE_SOURCE_RETENTION: Duration = Duration::from_secs(12 * 3_600);
+
 /// Longest time that an event is kept beyond its age, so that many are given up in one reading.
 const GATHER_AT_MOST: Duration = Duration::from_secs(60);
 
@@ -26,6 +31,16 @@ const GATHER_AT_MOST: Duration = Duration::from_secs(60);
 pub(super) fn effective_max_age(wanted: Duration, retention: Duration) -> Duration {
     let safe = retention.saturating_sub(BEFORE_RETENTION);
     wanted.min(safe.max(retention / 2))
+}
+
+/// The same for an event of which only the place is parked: half of a source's retention is left when that
+/// is less than a day.
+pub(super) fn effective_age_elsewhere(max_age: Duration, source: Option<Duration>) -> Duration {
+    let Some(source) = source else {
+        return max_age;
+    };
+    let safe = source.saturating_sub(BEFORE_SOURCE_RETENTION);
+    max_age.min(safe.max(source / 2))
 }
 
 /// From which age on a lane's data are at risk.
@@ -42,39 +57,58 @@ fn millis(time: Duration) -> i64 {
 }
 
 impl<P> Shard<P> {
-    fn max_age(&self, key: LaneKey) -> Option<Duration> {
-        let lane = self.partitions.get(&key.slot)?.lane(key)?;
+    /// How long the lane's events are kept, and those of which only the place is parked.
+    fn max_ages(&self, key: LaneKey) -> Option<(Duration, Duration)> {
+        let partition = self.partitions.get(&key.slot)?;
+        let lane = partition.lane(key)?;
         let target = self.targets.get(&lane.uid)?;
         let wanted = target.of.compiled.retry.max_age;
-        Some(effective_max_age(wanted, self.surroundings.retention))
+        let max_age = effective_max_age(wanted, self.surroundings.retention);
+        let source = self.source_retention.get(&*partition.id.topic).copied();
+        Some((max_age, effective_age_elsewhere(max_age, source)))
+    }
+
+    /// How long source topics keep their events, as far as the cluster tells.
+    pub fn sources_keep(&mut self, retention: Arc<BTreeMap<String, Duration>>) {
+        self.source_retention = retention;
+        let mut away = Vec::new();
+        for partition in self.partitions.values() {
+            let lanes = partition.lanes();
+            let not_live = lanes.filter(|(_, lane)| !lane.machine.is_live());
+            away.extend(not_live.map(|(key, _)| key));
+        }
+        away.into_iter().for_each(|key| self.stir(key));
     }
 
     /// What is too old for the lane now.
     pub(super) fn ages(&self, key: LaneKey, now: Instant) -> Ages {
-        let Some(max_age) = self.max_age(key) else {
+        let Some((max_age, elsewhere)) = self.max_ages(key) else {
             return Ages::ENDLESS;
         };
         let unix = (self.surroundings.unix_millis)(now);
         Ages {
             too_old: unix.saturating_sub(millis(max_age)),
             overdue: unix.saturating_sub(millis(overdue_age(max_age))),
+            elsewhere: unix.saturating_sub(millis(elsewhere)),
         }
     }
 
     /// Sees to it that the lane is looked at when its oldest event comes of age, and says when it is at
     /// risk.
     pub(super) fn mind_age(&mut self, key: LaneKey, now: Instant) {
-        let Some(max_age) = self.max_age(key) else {
+        let Some((max_age, elsewhere)) = self.max_ages(key) else {
             return;
         };
         let unix = (self.surroundings.unix_millis)(now);
         let Some(lane) = self.lane_mut(key) else {
             return;
         };
-        let oldest = lane
-            .machine
-            .backlog()
-            .and_then(|backlog| backlog.oldest_parked_at);
+        let backlog = lane.machine.backlog();
+        let oldest = backlog.and_then(|backlog| backlog.oldest_parked_at);
+        let (max_age, overdue) = match backlog {
+            Some(backlog) if backlog.oldest_is_elsewhere => (elsewhere, elsewhere),
+            Some(_) | None => (max_age, overdue_age(max_age)),
+        };
         let age = oldest.map(|at| unix.saturating_sub(at));
         let at_risk = age.is_some_and(|age| age >= millis(risky_age(max_age)));
         let uid = lane.uid;
@@ -88,7 +122,7 @@ impl<P> Shard<P> {
         let Some(age) = age else {
             return;
         };
-        let marks = [risky_age(max_age), overdue_age(max_age)].map(millis);
+        let marks = [risky_age(max_age), overdue].map(millis);
         let next = marks.into_iter().filter(|mark| *mark >= age).min();
         if let Some(left) = next.and_then(|mark| u64::try_from(mark - age).ok()) {
             // Past the mark, not at it.
@@ -171,8 +205,10 @@ fn letter(lane: &Lane, given_up: GivenUp<ReadBack>, topic: Option<Arc<str>>) -> 
         first_attempt: failed.then_some(backlog.since),
         last_attempt: failure.map(|failure| failure.at),
         event: match given_up.event {
-            ReadBack::Event(record) if !given_up.by_place => Ok(record),
-            event @ (ReadBack::Event(_) | ReadBack::Gone(_)) => Err(SourceOffset(event.offset())),
+            ReadBack::Event(record) | ReadBack::Fetched(record) if !given_up.by_place => Ok(record),
+            event @ (ReadBack::Event(_) | ReadBack::Fetched(_) | ReadBack::Gone(_)) => {
+                Err(SourceOffset(event.offset()))
+            }
         },
     })
 }
@@ -194,5 +230,19 @@ mod tests {
             assert_eq!(effective_max_age(wanted, retention), effective);
         }
         assert_eq!(effective_max_age(hours(9), Duration::MAX), hours(9));
+    }
+
+    #[test]
+    fn what_is_in_its_source_topic_only_is_given_up_half_a_day_before_that_deletes_it() {
+        let hours = |hours: u64| Duration::from_secs(hours * 3_600);
+        for (max_age, source, effective) in [
+            (hours(144), None, hours(144)),
+            (hours(144), Some(hours(168)), hours(144)),
+            (hours(144), Some(hours(48)), hours(36)),
+            (hours(144), Some(hours(4)), hours(2)),
+            (hours(1), Some(hours(48)), hours(1)),
+        ] {
+            assert_eq!(effective_age_elsewhere(max_age, source), effective);
+        }
     }
 }

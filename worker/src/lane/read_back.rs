@@ -8,6 +8,8 @@ use crate::source::record::Record;
 pub enum ReadBack {
     /// The event as it was parked.
     Event(Record),
+    /// The event as its source topic still has it: it was too large to be parked.
+    Fetched(Record),
     /// The event at this offset of the source was too large to be parked, and its topic has it no more.
     Gone(i64),
 }
@@ -16,7 +18,7 @@ impl ReadBack {
     /// The event, unless only its place is left.
     pub fn event(&self) -> Option<&Record> {
         match self {
-            Self::Event(record) => Some(record),
+            Self::Event(record) | Self::Fetched(record) => Some(record),
             Self::Gone(_) => None,
         }
     }
@@ -25,7 +27,7 @@ impl ReadBack {
 impl Event for ReadBack {
     fn offset(&self) -> i64 {
         match self {
-            Self::Event(record) => record.offset,
+            Self::Event(record) | Self::Fetched(record) => record.offset,
             Self::Gone(offset) => *offset,
         }
     }
@@ -36,5 +38,12 @@ impl Event for ReadBack {
 
     fn is_gone(&self) -> bool {
         self.event().is_none()
+    }
+
+    fn is_elsewhere(&self) -> bool {
+        match self {
+            Self::Event(_) => false,
+            Self::Fetched(_) | Self::Gone(_) => true,
+        }
     }
 }

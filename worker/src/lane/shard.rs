@@ -4,9 +4,10 @@
 //! [`Launch`]es, one at a time, for the driver to perform. Bounded by the records that the byte
 //! budget lets in and by lanes × targets.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures::future::AbortRegistration;
 use parcelhook_crds::revision::Revision;
@@ -66,6 +67,8 @@ pub struct Shard<P> {
     pub(super) out: VecDeque<Out>,
     pub(super) unacked: Unacked,
     pub(super) drained: Drained,
+    /// How long source topics keep their events, as far as it is known.
+    pub(super) source_retention: Arc<BTreeMap<String, Duration>>,
     due: Due,
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
@@ -89,6 +92,7 @@ impl<P> Shard<P> {
             out: VecDeque::new(),
             unacked: Unacked::new(surroundings.shards),
             drained: Drained::new(surroundings.drain_bytes()),
+            source_retention: Arc::default(),
             due: Due::default(),
             restless: VecDeque::new(),
             pace: Pace::default(),

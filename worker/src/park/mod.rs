@@ -266,8 +266,10 @@ pub enum ParkedBody {
     /// The events, in offset order.
     Events(Vec<Record>),
     /// One event that was too large: it is still in the source topic, if that has kept it. The reader
-    /// puts the event in its place before it hands the record over.
+    /// fetches it before it hands the record over.
     Reference,
+    /// One event that was too large, as its source topic had it.
+    Fetched(Record),
     /// One event that was too large and that its source topic has no more.
     Gone,
 }
@@ -277,6 +279,7 @@ impl ParkedRun {
     pub fn size(&self) -> usize {
         let events = match &self.body {
             ParkedBody::Events(events) => events.iter().map(Record::cost).sum(),
+            ParkedBody::Fetched(event) => event.cost(),
             ParkedBody::Reference | ParkedBody::Gone => 0,
         };
         size_of::<Self>() + events

@@ -18,7 +18,9 @@ mod recall;
 mod remembering;
 mod reporter;
 mod roster;
+mod source_retention;
 mod supervisor;
+mod targets_from;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,7 +33,7 @@ use uuid::Uuid;
 use crate::admin::{Admin, AdminError};
 use crate::background::{Background, Leftover, StartError as ThreadError, Task};
 use crate::clock;
-use crate::config::{Config, TargetsFrom};
+use crate::config::{Cluster, Config};
 use crate::delivery::Client;
 use crate::delivery::egress::Policy;
 use crate::lane::driver::{Driver, Mail, REQUESTS, Request};
@@ -44,16 +46,16 @@ use crate::source::{
     SHARD_INBOX_MESSAGES, ShardMessage, SourceConfig, SourceError, SourceHandle, SourceThread,
 };
 use crate::state::tail::{self, TailConfig};
-use crate::targets::{
-    ConnectError, Directory, Kubernetes, OpenError, Place, Snapshot, compile::Rules,
-};
+use crate::targets::{ConnectError, OpenError, Snapshot};
 
 use heartbeat::Heartbeats;
 use outlet::ShardOutlet;
 use remembering::Remembering;
 pub use reporter::Reporter;
 use reporter::{LateReporter, OwnTopics};
+use source_retention::SourceRetention;
 use supervisor::{Applied, Supervisor};
+use targets_from::Targets;
 
 /// Orders that a shard may have open with the producer.
 const ORDERS_OPEN: usize = 4_096;
@@ -134,6 +136,7 @@ impl Worker {
             applied: applied.subscribe(),
         };
         let heartbeat = background.spawn("heartbeat", heartbeat.run());
+        watch_source_retention(config, &background, &started.shards, applied.subscribe());
         let remembering = Remembering::new(memory, started.producer.clone());
         let supervisor =
             Supervisor::new(config, started.shards.clone(), source.clone(), remembering);
@@ -331,49 +334,20 @@ fn start_consumer(background: &Background, consumer: SourceThread) -> Result<(),
 
 type Snapshots = watch::Receiver<Arc<Snapshot>>;
 
-/// Where the targets come from, opened.
-enum Targets {
-    Directory(Box<Directory<Rules>>, Arc<Snapshot>),
-    Kubernetes(Box<Kubernetes>),
-}
-
-impl Targets {
-    async fn open(config: &Config) -> Result<Self, StartError> {
-        let group = &config.worker_group;
-        match &config.targets {
-            TargetsFrom::Directory { manifests, secrets } => {
-                let place = Place {
-                    targets: manifests.clone(),
-                    secrets: secrets.clone(),
-                };
-                let rules = Rules::new(Names::new(&config.prefix));
-                let (directory, first) = Directory::open(place, group, rules)?;
-                Ok(Self::Directory(Box::new(directory), first))
-            }
-            TargetsFrom::Kubernetes {
-                namespace,
-                snapshots,
-            } => {
-                let namespace = namespace.as_deref();
-                let kubernetes = Kubernetes::connect(namespace, group, snapshots.clone()).await?;
-                Ok(Self::Kubernetes(Box::new(kubernetes)))
-            }
-        }
-    }
-
-    /// What there is at once: nothing, from Kubernetes.
-    fn first(&self) -> Arc<Snapshot> {
-        match self {
-            Self::Directory(_, first) => Arc::clone(first),
-            Self::Kubernetes(_) => Arc::default(),
-        }
-    }
-
-    async fn watch(self, publish: watch::Sender<Arc<Snapshot>>) {
-        match self {
-            Self::Directory(directory, _) => directory.watch(publish).await,
-            Self::Kubernetes(kubernetes) => kubernetes.watch(publish).await,
-        }
+/// Watches how long source topics keep their events. The demo's brokers cannot be asked.
+fn watch_source_retention(
+    config: &Config,
+    background: &Background,
+    shards: &Shards,
+    applied: watch::Receiver<Applied>,
+) {
+    let source_retention = SourceRetention {
+        client: config.kafka_properties_of("topics").into_iter().collect(),
+        shards: shards.clone(),
+        applied,
+    };
+    if config.cluster == Cluster::Kafka {
+        background.spawn("source-retention", source_retention.run());
     }
 }
 

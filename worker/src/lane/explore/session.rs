@@ -256,6 +256,7 @@ impl Session {
         Ages {
             too_old: self.clock,
             overdue: self.clock,
+            elsewhere: i64::MIN,
         }
     }
 

@@ -79,6 +79,8 @@ pub struct Backlog<E> {
     pub since: i64,
     /// When the oldest parked event was parked, milliseconds since the Unix epoch.
     pub oldest_parked_at: Option<i64>,
+    /// Whether only its place is parked, as far as is known.
+    pub oldest_is_elsewhere: bool,
     /// The last failed attempt.
     pub last_failure: Option<LastFailure>,
     /// Events parked and not delivered. A predecessor's row may not have told of its last ones: they
@@ -118,6 +120,7 @@ impl<E: Event> Backlog<E> {
             due: Due::Never,
             since: opening.unix,
             oldest_parked_at: None,
+            oldest_is_elsewhere: false,
             last_failure: None,
             parked: 0,
             parked_through: None,
@@ -146,6 +149,8 @@ impl<E: Event> Backlog<E> {
             due,
             since: row.since,
             oldest_parked_at: row.oldest_parked_at,
+            // It is known once the event is read.
+            oldest_is_elsewhere: false,
             last_failure: row.last_failure,
             parked: row.parked,
             parked_through: row.parked_through,

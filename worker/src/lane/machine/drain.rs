@@ -323,9 +323,10 @@ impl<E: Event> Drain<E> {
         oldest.map_or(self.scanned_to, |oldest| oldest.min(self.scanned_to))
     }
 
-    /// When the oldest event that was read was parked.
-    pub(super) fn oldest_parked_at(&self) -> Option<i64> {
-        self.buffer.front().map(|drained| drained.parked_at)
+    /// When the oldest event that was read was parked, and whether by its place only.
+    pub(super) fn oldest(&self) -> Option<(i64, bool)> {
+        let oldest = self.buffer.front()?;
+        Some((oldest.parked_at, oldest.event.is_elsewhere()))
     }
 
     /// Whether a record was skipped for what it follows, and what it follows never came.

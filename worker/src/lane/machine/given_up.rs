@@ -3,7 +3,7 @@
 /// Why an event is given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WhyGivenUp {
-    /// It was parked for longer than its target wants events to be kept.
+    /// It was parked for longer than its target wants events to be kept, or than they can be.
     Expired,
     /// It was too large to be parked, and its source topic has it no more.
     SourceGone,
@@ -38,6 +38,9 @@ pub struct Ages {
     /// The bucket is read for an event that was parked before: a little earlier than `too_old`, so that
     /// events which were parked one by one are given up together.
     pub overdue: i64,
+    /// What was parked before, and by its place only, is given up: its source topic will not have it much
+    /// longer.
+    pub elsewhere: i64,
 }
 
 impl Ages {
@@ -45,5 +48,6 @@ impl Ages {
     pub const ENDLESS: Self = Self {
         too_old: i64::MIN,
         overdue: i64::MIN,
+        elsewhere: i64::MIN,
     };
 }

@@ -68,6 +68,7 @@ fn sight(position: i64) -> Sight {
         ages: Ages {
             too_old: i64::MIN,
             overdue: i64::MIN,
+            elsewhere: i64::MIN,
         },
         position,
     }

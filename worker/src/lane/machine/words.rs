@@ -16,6 +16,10 @@ pub trait Event {
     fn is_gone(&self) -> bool {
         false
     }
+    /// Whether only its place is parked: its source topic decides how long there is more.
+    fn is_elsewhere(&self) -> bool {
+        false
+    }
 }
 
 /// When the next attempt may be made.

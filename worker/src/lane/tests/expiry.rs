@@ -243,3 +243,50 @@ fn what_retention_takes_is_counted_once_and_the_rest_goes_on() {
     assert_eq!(dead(&bench), [2, 3]);
     assert!(bench.topics.rows.is_empty());
 }
+
+/// The first event was too large to be parked.
+fn elsewhere() -> Bench {
+    let mut bench = bench();
+    bench.topics.elsewhere.insert(0);
+    bench.assign(0, vec![]);
+    bench.read(0, [0]);
+    bench.end(0, unavailable());
+    bench.wait(3);
+    bench.end(0, gone());
+    bench.read(0, [1]);
+    bench
+}
+
+fn sources_keep(bench: &mut Bench, hours: u64) {
+    let retention = Duration::from_secs(hours * HOUR);
+    let retention = BTreeMap::from([("orders".to_owned(), retention)]);
+    bench.shard.sources_keep(Arc::new(retention));
+}
+
+#[test]
+fn an_event_that_only_its_source_has_is_given_up_before_that_deletes_it() {
+    let mut bench = elsewhere();
+    sources_keep(&mut bench, 8);
+    bench.wait(2 * HOUR + 60);
+    bench.wait(1);
+    assert!(report(&bench).at_risk, "half of its time is over");
+    assert!(dead(&bench).is_empty());
+    bench.wait(2 * HOUR);
+    bench.wait(1);
+    assert_eq!(dead(&bench), [0], "the other one is parked, and stays");
+    let letter = &bench.topics.dead_letters[0];
+    assert!(letter.reason == "Expired" && letter.event.is_ok());
+    assert!(!report(&bench).at_risk);
+    bench.wait(6 * HOUR);
+    assert_eq!(dead(&bench), [0, 1]);
+}
+
+#[test]
+fn an_event_that_only_its_source_has_is_kept_like_the_others_while_that_keeps_it_for_long() {
+    let mut bench = elsewhere();
+    sources_keep(&mut bench, 48);
+    bench.wait(10 * HOUR - 60);
+    assert!(dead(&bench).is_empty());
+    bench.wait(HOUR);
+    assert_eq!(dead(&bench), [0, 1]);
+}

@@ -25,6 +25,8 @@ pub(super) struct Topics {
     /// First offsets of buckets that have lost their beginning.
     pub(super) cuts: BTreeMap<i32, usize>,
     pub(super) dead_letters: Vec<DeadLetter>,
+    /// Events that were parked by their place, and that the source topic still has.
+    pub(super) elsewhere: BTreeSet<i64>,
     /// Events that were parked by their place, and that the source topic has no more.
     pub(super) gone: BTreeSet<i64>,
     pub(super) rows: BTreeMap<RowKey, LaneRow>,
@@ -213,7 +215,12 @@ impl Topics {
             while let Some(run) = bucket.get(reader.cursor).filter(|_| reader.room > 0) {
                 if run.lane == reader.lane {
                     let parked_at = self.parked_at[&reader.lane.bucket][reader.cursor];
-                    let parked = read_back(run, reader.cursor as i64, parked_at, &self.gone);
+                    let parked = read_back(
+                        run,
+                        reader.cursor as i64,
+                        parked_at,
+                        (&self.gone, &self.elsewhere),
+                    );
                     reader.room -= parked.size() as i64;
                     runs.push(parked);
                 }
@@ -253,8 +260,13 @@ impl Topics {
     }
 }
 
-fn read_back(run: &Run, offset: i64, parked_at: i64, gone: &BTreeSet<i64>) -> ParkedRun {
-    let is_gone = run.events.iter().any(|event| gone.contains(&event.offset));
+fn read_back(
+    run: &Run,
+    offset: i64,
+    parked_at: i64,
+    (gone, elsewhere): (&BTreeSet<i64>, &BTreeSet<i64>),
+) -> ParkedRun {
+    let is = |these: &BTreeSet<i64>| run.events.iter().any(|event| these.contains(&event.offset));
     ParkedRun {
         offset,
         parked_at,
@@ -262,8 +274,10 @@ fn read_back(run: &Run, offset: i64, parked_at: i64, gone: &BTreeSet<i64>) -> Pa
         offsets: run.offsets().unwrap(),
         prev: run.prev,
         first_failed_at: run.first_failed_at,
-        body: if is_gone {
+        body: if is(gone) {
             ParkedBody::Gone
+        } else if is(elsewhere) {
+            ParkedBody::Fetched(run.events[0].clone())
         } else {
             ParkedBody::Events(run.events.clone())
         },

@@ -162,7 +162,7 @@ impl Lane {
         };
         let before = run.size();
         run.body = match found {
-            Found::Event(event) => ParkedBody::Events(vec![event]),
+            Found::Event(event) => ParkedBody::Fetched(event),
             Found::Gone => ParkedBody::Gone,
             Found::Unknown => ParkedBody::Reference,
         };

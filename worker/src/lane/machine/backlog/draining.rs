@@ -60,8 +60,9 @@ impl<E: Event> Backlog<E> {
         let Phase::Draining(drain) = &self.phase else {
             return;
         };
-        if let Some(parked_at) = drain.oldest_parked_at() {
+        if let Some((parked_at, is_elsewhere)) = drain.oldest() {
             self.oldest_parked_at = Some(parked_at);
+            self.oldest_is_elsewhere = is_elsewhere;
         }
         if drain.has_gap() {
             return;

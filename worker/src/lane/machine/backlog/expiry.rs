@@ -38,7 +38,11 @@ impl<E: Event> Machine<E> {
 impl<E: Event> Backlog<E> {
     /// Whether the bucket must be read for the oldest event.
     pub fn is_overdue(&self, ages: Ages) -> bool {
-        self.oldest_parked_at.is_some_and(|at| at < ages.overdue)
+        let overdue = match self.oldest_is_elsewhere {
+            true => ages.elsewhere.max(ages.overdue),
+            false => ages.overdue,
+        };
+        self.oldest_parked_at.is_some_and(|at| at < overdue)
     }
 
     /// Whether dead letters are on their way.
@@ -62,7 +66,7 @@ impl<E: Event> Backlog<E> {
         now: Instant,
         sight: Sight,
     ) -> Option<Option<Work>> {
-        if drain.must_give_up(sight.ages.too_old) {
+        if drain.must_give_up(sight.ages) {
             return Some(Some(Work::GiveUp));
         }
         if drain.is_giving_up() {
@@ -82,7 +86,7 @@ impl<E: Event> Backlog<E> {
         let Phase::Draining(drain) = &mut self.phase else {
             return None;
         };
-        let given_up = drain.give_up(number, ages.too_old);
+        let given_up = drain.give_up(number, ages);
         if weakened(Weakness::PassesUnwrittenLetters) {
             self.letter_written(number);
         }

@@ -178,7 +178,10 @@ impl<E: Event> Backlog<E> {
                 self.parked_through = Some(last);
                 self.row.changed(Lacks::Count);
             }
-            self.oldest_parked_at.get_or_insert(unix);
+            if self.oldest_parked_at.is_none() {
+                self.oldest_parked_at = Some(unix);
+                self.oldest_is_elsewhere = self.oversize.reference == Some(last);
+            }
             settled += events;
         }
         self.insure_no_more();

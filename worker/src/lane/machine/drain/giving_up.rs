@@ -2,21 +2,25 @@
 //! which only the place is known.
 
 use super::{Drain, Drained, ROOM_MOST};
-use crate::lane::machine::{Event, GivenUp, WhyGivenUp};
+use crate::lane::machine::{Ages, Event, GivenUp, WhyGivenUp};
 
 impl<E: Event> Drain<E> {
     /// The oldest event without a dead letter on its way, when it must get one.
-    fn next_given_up(&self, too_old: i64) -> Option<(&Drained<E>, WhyGivenUp)> {
+    fn next_given_up(&self, ages: Ages) -> Option<(&Drained<E>, WhyGivenUp)> {
         let next = self.buffer.get(self.letters.len())?;
         if next.event.is_gone() {
             return Some((next, WhyGivenUp::SourceGone));
         }
+        let too_old = match next.event.is_elsewhere() {
+            true => ages.elsewhere.max(ages.too_old),
+            false => ages.too_old,
+        };
         (next.parked_at < too_old).then_some((next, WhyGivenUp::Expired))
     }
 
     /// Whether another dead letter must be written now.
-    pub(in crate::lane::machine) fn must_give_up(&self, too_old: i64) -> bool {
-        !self.is_attempting() && self.letters.has_room() && self.next_given_up(too_old).is_some()
+    pub(in crate::lane::machine) fn must_give_up(&self, ages: Ages) -> bool {
+        !self.is_attempting() && self.letters.has_room() && self.next_given_up(ages).is_some()
     }
 
     /// Whether dead letters are on their way.
@@ -28,12 +32,12 @@ impl<E: Event> Drain<E> {
     pub(in crate::lane::machine) fn give_up(
         &mut self,
         number: u64,
-        too_old: i64,
+        ages: Ages,
     ) -> Option<GivenUp<E>>
     where
         E: Clone,
     {
-        let (next, why) = self.next_given_up(too_old)?;
+        let (next, why) = self.next_given_up(ages)?;
         let given_up = GivenUp {
             event: next.event.clone(),
             why,

@@ -63,6 +63,7 @@ fn told(scans: &mut Scans) -> Option<(Vec<i64>, i64)> {
     };
     let offset = |run: &ParkedRun| match &run.body {
         ParkedBody::Events(events) => events[0].offset,
+        ParkedBody::Fetched(event) => event.offset,
         ParkedBody::Gone => -run.offset,
         ParkedBody::Reference => panic!("a reference was told"),
     };
