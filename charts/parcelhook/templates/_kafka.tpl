@@ -40,8 +40,8 @@
 {{- if or $tls.ca.secretName $tls.certificate.secretName $sasl.password.secretName -}}
 - name: kafka
   projected:
-    # The group of the pod may read, nobody else.
-    defaultMode: 0440
+    # 0440: the group of the pod may read, nobody else.
+    defaultMode: 288
     sources:
       {{- with $tls.ca }}{{ if .secretName }}
       - secret:
