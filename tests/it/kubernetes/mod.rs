@@ -1,6 +1,7 @@
 //! The resource on a real API server, and the environment's API server itself.
 
 mod api_server;
+mod chart;
 mod columns;
 mod dead_letters;
 mod delivery;
