@@ -11,7 +11,8 @@ pub(super) fn missing(report: &WorkerReport) -> Vec<&'static str> {
     if report.changes.is_none() {
         missing.push("the targets were not loaded yet");
     }
-    if !report.source.joined {
+    // Without a target nothing is read, and the group is not joined.
+    if !report.source.joined && !report.targets.is_empty() {
         missing.push("the consumer group has not answered with an assignment yet");
     }
     missing
@@ -36,18 +37,25 @@ mod tests {
     }
 
     #[test]
-    fn no_target_and_no_partition_can_be_ready() {
-        let mut report = WorkerReport {
-            changes: Some(0),
-            ..WorkerReport::default()
-        };
-        report.source.joined = true;
+    fn a_worker_without_targets_is_ready_once_it_knows_that_there_are_none() {
+        let mut report = WorkerReport::default();
+        assert_eq!(missing(&report).len(), 1);
+        report.changes = Some(0);
+        assert_eq!(missing(&report), [""; 0]);
+    }
+
+    #[test]
+    fn no_partition_can_be_ready() {
+        let mut report = fixture::report();
+        report.source.partitions.clear();
         assert_eq!(missing(&report), [""; 0]);
     }
 
     #[test]
     fn each_thing_that_is_missing_is_named() {
-        let mut report = WorkerReport::default();
+        let mut report = fixture::report();
+        report.source.joined = false;
+        report.changes = None;
         assert_eq!(missing(&report).len(), 2);
         report.changes = Some(1);
         assert!(missing(&report)[0].contains("consumer group"));
