@@ -170,14 +170,15 @@ impl Writer {
 }
 
 impl Writer {
-    /// A broker that has just come back may not know yet how large the topic's events may be.
+    /// Brokers that have just come back may not know yet how large the topic's events may be, nor all of
+    /// its partitions.
     async fn produce(&self, seq: i64) -> Result<Produced> {
         let made = now_ms();
         let mut left = TRIES;
         loop {
             let event = self.source.event(self.place, seq, made);
             match self.kafka.produce(&self.topic, [event]).await {
-                Err(error) if is_too_large(&error) && left > 0 => left -= 1,
+                Err(error) if was_not_written(&error) && left > 0 => left -= 1,
                 // Of any other error nobody knows what became of the event.
                 answer => return answer,
             }
@@ -186,9 +187,13 @@ impl Writer {
     }
 }
 
-fn is_too_large(error: &anyhow::Error) -> bool {
+/// Whether the event was refused before it was written anywhere.
+fn was_not_written(error: &anyhow::Error) -> bool {
     let code = error.downcast_ref::<KafkaError>();
-    code.and_then(KafkaError::rdkafka_error_code) == Some(RDKafkaErrorCode::MessageSizeTooLarge)
+    matches!(
+        code.and_then(KafkaError::rdkafka_error_code),
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::UnknownPartition)
+    )
 }
 
 /// Milliseconds since the Unix epoch.
