@@ -123,7 +123,8 @@ impl Metrics {
     /// Never in practice: writing to a string does not fail.
     pub fn render(&self) -> Result<String, std::fmt::Error> {
         let mut registry = Registry::with_prefix("parcelhook_operator");
-        self.register_numbers(&mut registry);
+        self.register_gauges(&mut registry);
+        self.register_counters(&mut registry);
         let durations = [
             (
                 "judge_duration_seconds",
@@ -149,7 +150,7 @@ impl Metrics {
         Ok(text)
     }
 
-    fn register_numbers(&self, registry: &mut Registry) {
+    fn register_gauges(&self, registry: &mut Registry) {
         let gauges = [
             ("leader", "Whether this operator leads", &self.leader),
             ("synced", "Whether all targets were listed", &self.synced),
@@ -184,6 +185,9 @@ impl Metrics {
             let value = i64::try_from(gauge.get()).unwrap_or(i64::MAX);
             registry.register(name, help, ConstGauge::new(value));
         }
+    }
+
+    fn register_counters(&self, registry: &mut Registry) {
         let counters = [
             ("judged", "Targets judged", &self.judged),
             (

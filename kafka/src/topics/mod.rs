@@ -197,8 +197,9 @@ pub async fn ensure(client: &[(String, String)], wanted: &Wanted) -> Result<Inte
 pub struct Caretaker {
     cluster: Cluster,
     wanted: Wanted,
-    /// Brokers that the cluster had at the last look.
-    brokers: Option<usize>,
+    /// Most brokers that the cluster has shown. One that is away for a moment, or an answer without brokers,
+    /// must not lower what the topics need.
+    brokers: usize,
 }
 
 impl fmt::Debug for Caretaker {
@@ -218,7 +219,7 @@ impl Caretaker {
         Ok(Self {
             cluster: Cluster::connect(client)?,
             wanted,
-            brokers: None,
+            brokers: 0,
         })
     }
 
@@ -230,13 +231,14 @@ impl Caretaker {
         let (cluster, wanted) = (&self.cluster, &self.wanted);
         let names = TOPICS.map(|topic| wanted.names.of(topic.suffix));
         let mut state = cluster.look(&names).await?;
+        if state.brokers > self.brokers {
+            self.brokers = state.brokers;
+            tell_of_few(self.brokers);
+        }
         let needs = Needs {
-            replicas: replicas(state.brokers),
+            replicas: replicas(self.brokers),
             largest_record_bytes: wanted.largest_event_bytes + RECORD_ROOM_BYTES,
         };
-        if self.brokers.replace(state.brokers) != Some(state.brokers) {
-            tell_of_few(state.brokers);
-        }
         if wanted.create && state.partitions.iter().any(Option::is_none) {
             let missing = TOPICS.iter().zip(&names).zip(&state.partitions);
             let missing = missing.filter(|(_, partitions)| partitions.is_none());
