@@ -54,6 +54,9 @@ const CALL: Duration = Duration::from_secs(60);
 /// One look that is repeated until [`CALL`] has passed; short, so that a broker that is down is
 /// soon left for another.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long a change is asked for while brokers may be away. With all processors busy a minute was not
+/// enough for brokers to agree on a leader and to answer.
+const PATIENCE: Duration = Duration::from_secs(180);
 /// How long our own clients wait for a silent broker before they turn to another: less than
 /// [`LOOK`], more than the 3 s after which a silent broker is fenced.
 const SILENCE_MS: &str = "4000";

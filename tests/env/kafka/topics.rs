@@ -23,7 +23,7 @@ use rdkafka::{
     metadata::{MetadataPartition, MetadataTopic},
 };
 
-use super::{CALL, Kafka, LOOK, data_directory};
+use super::{CALL, Kafka, LOOK, PATIENCE, data_directory};
 use crate::eventually;
 
 /// How long a change may take to reach every broker.
@@ -130,10 +130,10 @@ impl Kafka {
     /// The same as [`Kafka::configure_topic`] while brokers may be away, or slow.
     ///
     /// # Errors
-    /// When Kafka refuses for a minute.
+    /// When Kafka refuses for three minutes.
     pub async fn configure_patiently(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
         let asked = Cell::new(false);
-        eventually(&format!("a change of topic {topic}"), CALL, async || {
+        eventually(&format!("a change of topic {topic}"), PATIENCE, async || {
             // A call that went to a broker that is away is never answered, and who asked it may go on
             // asking there.
             if !asked.replace(true) {
