@@ -76,9 +76,13 @@ impl Controller {
         while let Some(uid) = self.queue.take(now) {
             let cluster = self.around.cluster.clone();
             if let Some(object) = self.index.get(uid) {
-                let policy = self.around.policy.clone();
-                self.jobs
-                    .spawn(jobs::judged(cluster, policy, object.clone()));
+                let (policy, object) = (self.around.policy.clone(), object.clone());
+                if led.book.is_past(uid, object.generation) {
+                    self.jobs
+                        .spawn(jobs::judged_if_there(cluster, policy, object));
+                } else {
+                    self.jobs.spawn(jobs::judged(cluster, policy, object));
+                }
             } else if let Some(entry) = led.book.entry(uid) {
                 let target = &entry.target;
                 let name = (target.namespace.clone(), target.name.clone());
