@@ -104,6 +104,10 @@ impl ClientContext for Quiet {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            // Asked for by `OWNED`, and no error.
+            return;
+        }
         let now = clock::now();
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let quiet = told.is_some_and(|told| now.saturating_duration_since(told) < ERRORS_EVERY);
