@@ -1,7 +1,8 @@
 //! Whether this worker is ready, and if not, why.
 //!
-//! Ready means that it can take its part of the work: the consumer group has answered and the targets
-//! were loaded. The health of a target is a third party's and never decides it.
+//! Ready means that it can take its part of the work: the targets were loaded, and the consumer group has
+//! answered. Without a target it is asked nothing, and there is no work. The health of a target is a third
+//! party's and never decides it.
 
 use crate::report::WorkerReport;
 
@@ -11,7 +12,8 @@ pub(super) fn missing(report: &WorkerReport) -> Vec<&'static str> {
     if report.changes.is_none() {
         missing.push("the targets were not loaded yet");
     }
-    if !report.source.joined {
+    let asks = report.changes.is_none() || !report.targets.is_empty();
+    if asks && !report.source.joined {
         missing.push("the consumer group has not answered with an assignment yet");
     }
     missing
@@ -36,11 +38,14 @@ mod tests {
     }
 
     #[test]
-    fn no_target_and_no_partition_can_be_ready() {
+    fn a_worker_without_targets_is_ready_before_the_group_has_answered() {
         let mut report = WorkerReport {
             changes: Some(0),
             ..WorkerReport::default()
         };
+        assert_eq!(missing(&report), [""; 0]);
+        report.targets = fixture::report().targets;
+        assert_eq!(missing(&report).len(), 1);
         report.source.joined = true;
         assert_eq!(missing(&report), [""; 0]);
     }
