@@ -1,13 +1,22 @@
 //! The resource on a real API server, and the environment's API server itself.
 
 mod api_server;
+mod asked;
 mod columns;
 mod delivery;
 mod explained;
+mod faults;
 mod old_objects;
 mod proxy;
+mod published;
+mod quiet;
 mod release;
+mod rights;
+mod shown;
+mod soon;
+mod story;
 mod strange;
+mod trio;
 mod verdicts;
 mod waiting;
 
