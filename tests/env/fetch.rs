@@ -9,7 +9,7 @@ use http::{
     header::{ACCEPT, HOST},
     request::Builder,
 };
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
@@ -40,7 +40,7 @@ pub async fn get(address: SocketAddr, path: &str) -> Result<Page> {
 /// As [`get`].
 pub async fn get_as(address: SocketAddr, path: &str, accept: &str) -> Result<Page> {
     let request = Request::get(path).header(ACCEPT, accept);
-    ask(address, request)
+    ask(address, request, Bytes::new())
         .await
         .with_context(|| format!("GET http://{address}{path}"))
 }
@@ -50,24 +50,32 @@ pub async fn get_as(address: SocketAddr, path: &str, accept: &str) -> Result<Pag
 /// # Errors
 /// As [`get`].
 pub async fn post(address: SocketAddr, path: &str) -> Result<Page> {
-    ask(address, Request::post(path))
+    post_body(address, path, Bytes::new()).await
+}
+
+/// POSTs a body to `path` at `address`, on a connection of its own.
+///
+/// # Errors
+/// As [`get`].
+pub async fn post_body(address: SocketAddr, path: &str, body: impl Into<Bytes>) -> Result<Page> {
+    ask(address, Request::post(path), body.into())
         .await
         .with_context(|| format!("POST http://{address}{path}"))
 }
 
-async fn ask(address: SocketAddr, request: Builder) -> Result<Page> {
-    tokio::time::timeout(PATIENCE, exchange(address, request))
+async fn ask(address: SocketAddr, request: Builder, body: Bytes) -> Result<Page> {
+    tokio::time::timeout(PATIENCE, exchange(address, request, body))
         .await
         .map_err(anyhow::Error::from)
         .flatten()
 }
 
-async fn exchange(address: SocketAddr, request: Builder) -> Result<Page> {
+async fn exchange(address: SocketAddr, request: Builder, body: Bytes) -> Result<Page> {
     let stream = TcpStream::connect(address).await.context("connect")?;
     let (mut requests, connection) = http1::handshake(TokioIo::new(stream)).await?;
     let request = request
         .header(HOST, address.to_string())
-        .body(Empty::<Bytes>::new())?;
+        .body(Full::new(body))?;
     let answer = async move {
         let answer = requests.send_request(request).await?;
         let status = answer.status();

@@ -164,7 +164,7 @@ impl Cluster {
             match asked("writing a shard", secrets.create(&params, &secret)).await {
                 Ok(_) => {}
                 // The same name is the same content.
-                Err(error) if error.is_conflict() => {}
+                Err(error) if error.is_already_exists() => {}
                 Err(error) => return Err(error),
             }
         }

@@ -43,6 +43,12 @@ pub enum ClusterError {
         /// What was asked.
         what: &'static str,
     },
+    /// What the watch shows is older than what is there.
+    #[error("{what}: the watch is behind; it is done when the watch has caught up")]
+    Behind {
+        /// What was to be done.
+        what: &'static str,
+    },
     /// What was read there is not ours.
     #[error("{what}: {message}")]
     Foreign {
@@ -57,6 +63,11 @@ impl ClusterError {
     /// Whether something had changed since it was read, or was there already.
     pub fn is_conflict(&self) -> bool {
         self.status(|status| status.is_conflict() || status.is_already_exists())
+    }
+
+    /// Whether an object of that name is there. A conflict alone says no such thing: a quota may have one.
+    pub fn is_already_exists(&self) -> bool {
+        self.status(kube::core::Status::is_already_exists)
     }
 
     /// Whether there is no such object.
@@ -74,7 +85,7 @@ impl ClusterError {
             Self::Refused { source, .. } => {
                 matches!(&**source, kube::Error::Api(status) if is(status))
             }
-            Self::TimedOut { .. } | Self::Foreign { .. } => false,
+            Self::TimedOut { .. } | Self::Behind { .. } | Self::Foreign { .. } => false,
         }
     }
 }

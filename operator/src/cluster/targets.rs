@@ -47,16 +47,27 @@ impl Cluster {
         uid: Uuid,
         (namespace, name): (&str, &str),
     ) -> Result<Presence, ClusterError> {
+        let generation = self.generation(uid, (namespace, name)).await?;
+        Ok(match generation {
+            Some(_) => Presence::There,
+            None => Presence::Gone,
+        })
+    }
+
+    /// The generation of a target, as the API server itself says it; none when it is not there.
+    ///
+    /// # Errors
+    /// When nobody knows.
+    pub async fn generation(
+        &self,
+        uid: Uuid,
+        (namespace, name): (&str, &str),
+    ) -> Result<Option<i64>, ClusterError> {
         let api: Api<PartialObjectMeta<DeliveryTarget>> =
             Api::namespaced(self.client.clone(), namespace);
         let found = asked("looking for a target", api.get_opt(name)).await?;
-        let same = found.and_then(|found| found.metadata.uid);
-        let same = same.is_some_and(|found| found == uid.to_string());
-        Ok(if same {
-            Presence::There
-        } else {
-            Presence::Gone
-        })
+        let same = found.filter(|found| found.metadata.uid == Some(uid.to_string()));
+        Ok(same.map(|found| found.metadata.generation.unwrap_or_default()))
     }
 
     /// The uids of all targets, as the API server itself says it.

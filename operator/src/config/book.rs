@@ -165,6 +165,12 @@ impl Book {
         self.targets.get(&uid)?.entry.as_ref()
     }
 
+    /// Whether workers run a later generation of a target than this one.
+    pub fn is_past(&self, uid: Uuid, generation: i64) -> bool {
+        self.entry(uid)
+            .is_some_and(|entry| generation < entry.generation)
+    }
+
     /// What workers should run, by uid.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.targets
@@ -307,6 +313,15 @@ mod tests {
         assert!(book.entry(ONE).unwrap().held);
         book.apply(ONE, 3, None, unresolved());
         assert!(book.entry(ONE).unwrap().target.suspend);
+    }
+
+    #[test]
+    fn a_generation_is_past_once_a_later_one_runs() {
+        let mut book = Book::default();
+        assert!(!book.is_past(ONE, 1), "nothing runs");
+        book.apply(ONE, 1, Some(false), good(1));
+        let [before, same, later] = [0, 1, 2].map(|generation| book.is_past(ONE, generation));
+        assert!(before && !same && !later);
     }
 
     #[test]

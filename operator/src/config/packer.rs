@@ -35,7 +35,7 @@ pub struct Packer {
 /// What must be done so that the shards are there.
 #[derive(Clone, Debug, Default)]
 pub struct Packed {
-    /// Shards that may not be there yet.
+    /// Shards that are not there.
     pub fresh: Vec<Encoded>,
     /// Targets that began or ceased to fit.
     pub moved: BTreeSet<Uuid>,
@@ -80,7 +80,7 @@ impl Packer {
     ) -> Packed {
         let before = self.left_out.clone();
         let mut stale = self.stale(changed, present);
-        let fresh = loop {
+        let mut fresh = loop {
             match self.repack(book, &stale) {
                 Some(fresh) => break fresh,
                 None => {
@@ -89,6 +89,8 @@ impl Packer {
                 }
             }
         };
+        // Of what could not be written whole, what was written is done.
+        fresh.retain(|encoded| !present.contains(&encoded.name));
         let moved = before.symmetric_difference(&self.left_out).copied();
         Packed {
             moved: moved.collect(),

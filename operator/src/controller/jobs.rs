@@ -82,6 +82,25 @@ pub(super) async fn timed(
     done
 }
 
+/// Judges a target of which workers run a later generation. A list may be old, and a restored API server
+/// has an older generation indeed: it is asked.
+pub(super) async fn judged_if_there(cluster: Cluster, policy: Arc<Policy>, object: Object) -> Done {
+    let (uid, generation) = (object.uid, object.generation);
+    let name = (object.namespace.as_str(), object.name.as_str());
+    let what = "judging a target";
+    let refused = match cluster.generation(uid, name).await {
+        Ok(Some(there)) if there == generation => return judged(cluster, policy, object).await,
+        Ok(_) => ClusterError::Behind { what },
+        Err(error) => error,
+    };
+    Done::Judged(Box::new(Judged {
+        uid,
+        generation,
+        suspend: None,
+        verdict: Err(refused),
+    }))
+}
+
 /// Judges a target: the phases in their order.
 pub(super) async fn judged(cluster: Cluster, policy: Arc<Policy>, object: Object) -> Done {
     let (uid, generation) = (object.uid, object.generation);

@@ -76,11 +76,17 @@ impl Controller {
         while let Some(uid) = self.queue.take(now) {
             let cluster = self.around.cluster.clone();
             if let Some(object) = self.index.get(uid) {
-                let policy = self.around.policy.clone();
-                let job = jobs::judged(cluster, policy, object.clone());
+                let (policy, object) = (self.around.policy.clone(), object.clone());
                 let metrics = self.around.metrics.clone();
-                self.jobs
-                    .spawn(jobs::timed(metrics, |all| &all.judge_seconds, job));
+                if led.book.is_past(uid, object.generation) {
+                    let job = jobs::judged_if_there(cluster, policy, object);
+                    self.jobs
+                        .spawn(jobs::timed(metrics, |all| &all.judge_seconds, job));
+                } else {
+                    let job = jobs::judged(cluster, policy, object);
+                    self.jobs
+                        .spawn(jobs::timed(metrics, |all| &all.judge_seconds, job));
+                }
             } else if let Some(entry) = led.book.entry(uid) {
                 let target = &entry.target;
                 let name = (target.namespace.clone(), target.name.clone());

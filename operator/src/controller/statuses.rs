@@ -210,6 +210,7 @@ impl Controller {
         let urgency = match compare(&there, &wanted) {
             Difference::None => return None,
             Difference::Flip => Urgency::of_flip(&there, &wanted),
+            Difference::Drained => Urgency::Numbers,
             Difference::Numbers => {
                 let written = self.statuses.written.get(&uid);
                 let fresh =

@@ -2,7 +2,8 @@
 //!
 //! A write of a status costs an API server more than all else that the operator does. So a status is
 //! written when a person, or a script that waits, would decide differently; numbers and texts ride along,
-//! and by themselves are refreshed at most once a minute while they matter.
+//! and by themselves are refreshed at most once a minute while they matter. That nothing waits any more is
+//! told at once: a number would stand there that is wrong for good.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub enum Difference {
     None,
     /// Only numbers and texts differ, and they are shown while something is wrong.
     Numbers,
+    /// Nothing waits any more, and the number that is shown would never be right again.
+    Drained,
     /// A state, a reason, a condition or the generation differs.
     Flip,
 }
@@ -47,6 +50,8 @@ pub fn compare(there: &DeliveryTargetStatus, wanted: &DeliveryTargetStatus) -> D
         && there.last_failure == wanted.last_failure;
     if same || quiet {
         Difference::None
+    } else if there.parked.is_some() && wanted.parked.is_none() {
+        Difference::Drained
     } else {
         Difference::Numbers
     }
@@ -137,6 +142,8 @@ mod tests {
         assert_eq!(compare(&status(), &wanted), Difference::None);
         wanted.parked = Some(4);
         assert_eq!(compare(&status(), &wanted), Difference::Numbers);
+        wanted.parked = None;
+        assert_eq!(compare(&status(), &wanted), Difference::Drained);
     }
 
     #[test]

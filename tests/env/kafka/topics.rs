@@ -133,15 +133,19 @@ impl Kafka {
     /// When Kafka refuses for three minutes.
     pub async fn configure_patiently(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
         let asked = Cell::new(false);
-        eventually(&format!("a change of topic {topic}"), PATIENCE, async || {
-            // A call that went to a broker that is away is never answered, and who asked it may go on
-            // asking there.
-            if !asked.replace(true) {
-                return tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?;
-            }
-            let admin = self.another_admin()?;
-            tokio::time::timeout(2 * LOOK, configure(&admin, topic, config)).await?
-        })
+        eventually(
+            &format!("a change of topic {topic}"),
+            PATIENCE,
+            async || {
+                // A call that went to a broker that is away is never answered, and who asked it may go on
+                // asking there.
+                if !asked.replace(true) {
+                    return tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?;
+                }
+                let admin = self.another_admin()?;
+                tokio::time::timeout(2 * LOOK, configure(&admin, topic, config)).await?
+            },
+        )
         .await
     }
 

@@ -27,6 +27,7 @@ use k8s_openapi::api::{
     core::v1::{Namespace, ServiceAccount},
 };
 use kube::{Api, api::PostParams};
+use serde_json::Value;
 use tokio::sync::OnceCell;
 
 use self::{
@@ -133,6 +134,21 @@ impl ApiServer {
     /// When it does not run.
     pub fn resume(&self) -> Result<()> {
         self.server.process()?.resume()
+    }
+
+    /// Puts an object into its store as it is, past every check: as an older version, or a restored
+    /// backup, may have left it there. `resource` is as in the store: of a custom resource
+    /// `<group>/<plural>`.
+    ///
+    /// # Errors
+    /// When the store does not take it.
+    pub async fn store(&self, resource: &str, object: &Value) -> Result<()> {
+        let [namespace, name] = ["namespace", "name"].map(|field| {
+            let text = object["metadata"][field].as_str();
+            text.with_context(|| format!("the object has no {field}"))
+        });
+        let key = format!("/registry/{resource}/{}/{}", namespace?, name?);
+        self.server.store(&key, &object.to_string()).await
     }
 
     /// Its store's process.

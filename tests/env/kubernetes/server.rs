@@ -10,11 +10,13 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use serde_json::json;
 
 use super::{access::ADMIN_TOKEN, provision::Program};
 use crate::{
     certificates::{Authority, IdentityFiles},
-    network,
+    fetch, network,
     process::{Launch, Process},
 };
 
@@ -42,7 +44,7 @@ struct Plan {
     program: PathBuf,
     host: Ipv4Addr,
     port: u16,
-    etcd_url: String,
+    etcd: SocketAddr,
     files: Files,
 }
 
@@ -66,7 +68,8 @@ impl Server {
         let program = Program::KubeApiserver.provision().await?;
         let host = network::fresh_host();
         let [port, etcd_port, peer_port] = network::free_ports(host)?;
-        let etcd_url = format!("http://{host}:{etcd_port}");
+        let etcd_address = SocketAddr::from((host, etcd_port));
+        let etcd_url = format!("http://{etcd_address}");
         let etcd = Launch::new("etcd", etcd)
             .arg("--data-dir")
             .arg(directory.join("etcd"))
@@ -81,7 +84,7 @@ impl Server {
             program,
             host,
             port,
-            etcd_url,
+            etcd: etcd_address,
             files: Files::write(directory, host, authority)?,
         };
         Ok(Self {
@@ -97,6 +100,14 @@ impl Server {
 
     pub(super) fn etcd(&self) -> &Process {
         &self.etcd
+    }
+
+    /// Puts a value into the store, by its gateway for JSON (etcd's documentation, "gRPC gateway").
+    pub(super) async fn store(&self, key: &str, value: &str) -> Result<()> {
+        let put = json!({"key": BASE64.encode(key), "value": BASE64.encode(value)});
+        let answer = fetch::post_body(self.plan.etcd, "/v3/kv/put", put.to_string()).await?;
+        ensure!(answer.status.is_success(), "{answer:?}");
+        Ok(())
     }
 
     /// Starts it and waits until it listens; it may not be ready yet.
@@ -146,7 +157,7 @@ impl Plan {
         let (host, files) = (self.host, &self.files);
         let file = |flag: &str, path: &Path| format!("--{flag}={}", path.display());
         Launch::new("kube-apiserver", &self.program)
-            .arg(format!("--etcd-servers={}", self.etcd_url))
+            .arg(format!("--etcd-servers=http://{}", self.etcd))
             .arg(format!("--bind-address={host}"))
             .arg(format!("--advertise-address={host}"))
             .arg(format!("--secure-port={}", self.port))

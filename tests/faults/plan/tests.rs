@@ -6,7 +6,6 @@ use proptest::prelude::*;
 
 use super::{fault::Hold, *};
 use crate::roster;
-use fastrand::Rng;
 
 fn faults(step: &Step) -> impl Iterator<Item = &Fault> {
     step.tracks.iter().flatten()

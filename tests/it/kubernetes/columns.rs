@@ -6,7 +6,10 @@ use kube::api::{Patch, PatchParams, PostParams};
 use parcelhook_crds::spec::DeliveryTarget;
 use serde_json::{Value, json};
 
-use super::{Home, minimal};
+use super::{Home, minimal, shown::table};
+
+/// What is as old as this test.
+const YOUNG: [(&str, &str); 1] = [("AGE", "<young>")];
 
 /// An UP target, one that is DOWN, and one that nobody has looked at.
 async fn three_targets(home: &Home) -> Result<()> {
@@ -67,42 +70,16 @@ async fn three_targets(home: &Home) -> Result<()> {
     Ok(())
 }
 
-/// A table of kubectl with ` | ` between its columns. What is as old as this test is shown as
-/// `<young>`.
-fn columns(table: &str) -> String {
-    let header = table.lines().next().unwrap_or_default();
-    let starts: Vec<usize> = header
-        .match_indices(|c: char| c != ' ')
-        .map(|(at, _)| at)
-        .filter(|at| *at == 0 || header[..*at].ends_with("  "))
-        .collect();
-    let ends = starts.iter().skip(1).copied().chain([usize::MAX]);
-    let spans: Vec<(usize, usize)> = starts.iter().copied().zip(ends).collect();
-    let age = header.find("AGE");
-    let mut shown = String::new();
-    for (row, line) in table.lines().enumerate() {
-        let cell = |&(start, end): &(usize, usize)| {
-            let text = line.get(start..end.min(line.len())).unwrap_or_default();
-            let is_age = row > 0 && Some(start) == age;
-            if is_age { "<young>" } else { text.trim() }
-        };
-        let cells: Vec<&str> = spans.iter().map(cell).collect();
-        shown += cells.join(" | ").trim_end();
-        shown += "\n";
-    }
-    shown
-}
-
 #[tokio::test]
 async fn get_shows_the_state_of_each_target() -> Result<()> {
     let home = Home::new("columns").await?;
     three_targets(&home).await?;
     let said = home.kubectl(&["get", "deliverytargets"]).await?;
-    insta::assert_snapshot!("get", columns(&said));
+    insta::assert_snapshot!("get", table(&said, &YOUNG));
     let said = home
         .kubectl(&["get", "deliverytargets", "-o", "wide"])
         .await?;
-    insta::assert_snapshot!("get_wide", columns(&said));
+    insta::assert_snapshot!("get_wide", table(&said, &YOUNG));
     Ok(())
 }
 

@@ -5,11 +5,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use http::StatusCode;
 use parcelhook_env::{
-    check::Expected,
-    directories, eventually,
-    kafka::Event,
-    kubernetes::Action,
-    receiver::{Answer, Receiver},
+    check::Expected, directories, eventually, kafka::Event, kubernetes::Action, receiver::Receiver,
 };
 
 use super::release::Release;
@@ -62,41 +58,6 @@ impl Story {
         .await?;
         Ok(())
     }
-
-    /// Waits until `kubectl` shows this.
-    async fn shows(&self, path: &str, wanted: &str) -> Result<()> {
-        let what = format!("{path} {wanted}");
-        eventually(&what, SOON, async || {
-            let shown = self.release.field("hook", path).await?;
-            ensure!(shown == wanted, "{shown:?}");
-            Ok(())
-        })
-        .await
-    }
-}
-
-#[tokio::test]
-async fn an_applied_target_delivers_and_kubectl_tells_how_its_webhook_fares() -> Result<()> {
-    let mut story = Story::begin("delivered").await?;
-    let _operator = story.release.operator().await?;
-    let worker = story.release.worker().await?.start().await?;
-    let ready = r#".status.conditions[?(@.type=="Ready")].status"#;
-    story.shows(ready, "True").await?;
-    story.produce().await?;
-    story.delivered().await?;
-    story.shows(".status.state", "UP").await?;
-
-    story.receiver.answer(Answer::status(503)?);
-    story.produce().await?;
-    story.shows(".status.state", "DOWN").await?;
-    story.shows(".status.reason", "HTTPStatus").await?;
-    story.shows(".status.lastFailure.statusCode", "503").await?;
-
-    story.receiver.answer(Answer::ok());
-    story.delivered().await?;
-    story.shows(".status.state", "UP").await?;
-    assert!(worker.stop(SOON).await?.success());
-    Ok(())
 }
 
 #[tokio::test]

@@ -1,17 +1,26 @@
 //! The resource on a real API server, and the environment's API server itself.
 
 mod api_server;
+mod asked;
 mod chart;
 mod columns;
 mod dead_letters;
 mod delivery;
 mod explained;
+mod faults;
 mod grants;
 mod old_objects;
 mod own_topics;
 mod proxy;
+mod published;
+mod quiet;
 mod release;
+mod rights;
+mod shown;
+mod soon;
+mod story;
 mod strange;
+mod trio;
 mod verdicts;
 mod waiting;
 

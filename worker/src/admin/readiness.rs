@@ -1,7 +1,8 @@
 //! Whether this worker is ready, and if not, why.
 //!
-//! Ready means that it can take its part of the work: the consumer group has answered and the targets
-//! were loaded. The health of a target is a third party's and never decides it.
+//! Ready means that it can take its part of the work: the targets were loaded, and the consumer group has
+//! answered. Without a target it is asked nothing, and there is no work. The health of a target is a third
+//! party's and never decides it.
 
 use crate::report::WorkerReport;
 
@@ -11,8 +12,8 @@ pub(super) fn missing(report: &WorkerReport) -> Vec<&'static str> {
     if report.changes.is_none() {
         missing.push("the targets were not loaded yet");
     }
-    // Without a target nothing is read, and the group is not joined.
-    if !report.source.joined && !report.targets.is_empty() {
+    let asks = report.changes.is_none() || !report.targets.is_empty();
+    if asks && !report.source.joined {
         missing.push("the consumer group has not answered with an assignment yet");
     }
     missing
@@ -37,25 +38,21 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_without_targets_is_ready_once_it_knows_that_there_are_none() {
-        let mut report = WorkerReport::default();
-        assert_eq!(missing(&report).len(), 1);
-        report.changes = Some(0);
+    fn a_worker_without_targets_is_ready_before_the_group_has_answered() {
+        let mut report = WorkerReport {
+            changes: Some(0),
+            ..WorkerReport::default()
+        };
         assert_eq!(missing(&report), [""; 0]);
-    }
-
-    #[test]
-    fn no_partition_can_be_ready() {
-        let mut report = fixture::report();
-        report.source.partitions.clear();
+        report.targets = fixture::report().targets;
+        assert_eq!(missing(&report).len(), 1);
+        report.source.joined = true;
         assert_eq!(missing(&report), [""; 0]);
     }
 
     #[test]
     fn each_thing_that_is_missing_is_named() {
-        let mut report = fixture::report();
-        report.source.joined = false;
-        report.changes = None;
+        let mut report = WorkerReport::default();
         assert_eq!(missing(&report).len(), 2);
         report.changes = Some(1);
         assert!(missing(&report)[0].contains("consumer group"));

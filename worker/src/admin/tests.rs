@@ -121,7 +121,8 @@ async fn readiness_says_what_is_missing() {
     assert_eq!(answer.status, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(
         answer.body,
-        "not ready:\nthe targets were not loaded yet\n"
+        "not ready:\nthe targets were not loaded yet\n\
+         the consumer group has not answered with an assignment yet\n"
     );
     assert_eq!(served.get("/livez", "*/*").await.status, StatusCode::OK);
 }
