@@ -139,10 +139,14 @@ impl Kafka {
     /// # Errors
     /// When Kafka refuses for three minutes.
     pub async fn configure_patiently(&self, topic: &str, config: &[(&str, &str)]) -> Result<()> {
-        eventually(&format!("a change of topic {topic}"), PATIENCE, async || {
-            // A call that went to a broker that is away is never answered.
-            tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?
-        })
+        eventually(
+            &format!("a change of topic {topic}"),
+            PATIENCE,
+            async || {
+                // A call that went to a broker that is away is never answered.
+                tokio::time::timeout(LOOK, self.configure_topic(topic, config)).await?
+            },
+        )
         .await
     }
 
