@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use fastrand::Rng;
 use http::StatusCode;
 use parcelhook_env::kubernetes::{Action, Verb};
 
@@ -17,22 +18,26 @@ const REFUSALS: [StatusCode; 4] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
+/// Calls that are refused in all: those of some half a minute.
+const MANY: usize = 40;
+
 #[tokio::test]
-async fn every_third_call_is_refused_and_no_watch_lasts_for_more_than_a_second() -> Result<()> {
+async fn a_third_of_the_calls_is_refused_and_no_watch_lasts_for_more_than_a_second() -> Result<()> {
     let course = Course::begin("refused").await?;
-    let mut calls = 0;
+    // By chance: calls that come in turn would have one of them refused for ever.
+    let mut random = Rng::with_seed(3);
+    let mut refusals = REFUSALS.into_iter().cycle().take(MANY);
     // A client that is refused a watch waits for up to half a minute before it asks again.
     let mut of_watches = REFUSALS.into_iter();
     course.proxy.on_call(move |call| {
-        if call.verb == Verb::Watch {
-            let refusal = of_watches.next().map(Action::Fail);
-            return refusal.unwrap_or(Action::Cut(Duration::from_secs(1)));
-        }
-        calls += 1;
-        match calls % 3 {
-            0 => Action::Fail(REFUSALS[calls / 3 % REFUSALS.len()]),
-            _ => Action::Pass,
-        }
+        let refusal = if call.verb == Verb::Watch {
+            of_watches.next()
+        } else if random.u8(..3) == 0 {
+            refusals.next()
+        } else {
+            None
+        };
+        refusal.map_or(Action::Cut(Duration::from_secs(1)), Action::Fail)
     });
     let _operator = course.release.operator_through(&course.proxy, &[]).await?;
     course.first().await?;
