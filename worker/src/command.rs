@@ -10,6 +10,7 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::allocator;
 use crate::config::{
     Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options, TargetsFrom,
 };
@@ -32,6 +33,7 @@ const BLOCKING_THREADS: usize = 8;
 
 /// The worker's `main`.
 pub fn main() -> ExitCode {
+    allocator::share_arenas();
     let exit = match Cli::parse().command {
         Command::Run(options) => run(&options),
         Command::Check(options) => check(&options),

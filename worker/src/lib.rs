@@ -9,6 +9,7 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
+mod allocator;
 pub mod background;
 pub mod clock;
 pub mod command;

@@ -33,7 +33,7 @@ pub(super) const FLOOR: i64 = 64 * 1024;
 /// Bytes that may be in flight however little is on its way to targets. What a lane gathers while one
 /// request is under way is the next, so that more than this only waits; but a fetch brings some
 /// partitions more than others.
-pub(super) const AHEAD: i64 = 4 << 20;
+pub(super) const AHEAD: i64 = 2 << 20;
 
 /// How long a partition may hold its share before its pace is judged, and the gate may be shut before
 /// a hungry partition is helped.
