@@ -7,6 +7,7 @@ mod delivery;
 mod explained;
 mod faults;
 mod old_objects;
+mod privilege;
 mod proxy;
 mod published;
 mod quiet;
