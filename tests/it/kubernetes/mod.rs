@@ -11,6 +11,7 @@ mod faults;
 mod grants;
 mod old_objects;
 mod own_topics;
+mod privilege;
 mod proxy;
 mod published;
 mod quiet;
