@@ -65,8 +65,17 @@ impl ProducerContext for Asking {
 pub(super) struct State {
     /// Brokers of the cluster.
     pub(super) brokers: usize,
-    /// Partitions of each topic that was asked for; none when it does not exist.
-    pub(super) partitions: Vec<Option<i32>>,
+    /// Each topic that was asked for; none when it does not exist.
+    pub(super) topics: Vec<Option<Size>>,
+}
+
+/// How large a topic is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Size {
+    /// Its partitions.
+    pub(super) partitions: i32,
+    /// Replicas of the partition that has the fewest.
+    pub(super) replicas: i32,
 }
 
 /// Settings of topics, by topic.
@@ -103,13 +112,13 @@ impl Cluster {
         let asked = tokio::task::spawn_blocking(move || {
             let mut state = State {
                 brokers: 0,
-                partitions: Vec::new(),
+                topics: Vec::new(),
             };
             for name in &names {
                 let metadata = match asker.client().fetch_metadata(Some(name), TIMEOUT) {
                     Ok(metadata) => metadata,
                     Err(error) if is_missing(error.rdkafka_error_code()) => {
-                        state.partitions.push(None);
+                        state.topics.push(None);
                         continue;
                     }
                     Err(error) => {
@@ -120,7 +129,7 @@ impl Cluster {
                     }
                 };
                 state.brokers = state.brokers.max(metadata.brokers().len());
-                state.partitions.push(partitions(&metadata, name)?);
+                state.topics.push(size(&metadata, name)?);
             }
             Ok(state)
         });
@@ -178,7 +187,7 @@ impl Cluster {
         let deadline = clock::now() + TIMEOUT;
         loop {
             let state = self.look(names).await?;
-            if state.partitions.iter().all(Option::is_some) || clock::now() >= deadline {
+            if state.topics.iter().all(Option::is_some) || clock::now() >= deadline {
                 return Ok(state);
             }
             tokio::time::sleep(LOOK_AGAIN).await;
@@ -223,7 +232,7 @@ impl Cluster {
 }
 
 /// How many partitions a topic has; none when it does not exist.
-fn partitions(metadata: &Metadata, name: &str) -> Result<Option<i32>, TopicsError> {
+fn size(metadata: &Metadata, name: &str) -> Result<Option<Size>, TopicsError> {
     let Some(topic) = metadata.topics().iter().find(|topic| topic.name() == name) else {
         return Ok(None);
     };
@@ -239,8 +248,12 @@ fn partitions(metadata: &Metadata, name: &str) -> Result<Option<i32>, TopicsErro
             fix: "grant Describe on it",
         });
     }
-    let count = i32::try_from(topic.partitions().len()).unwrap_or(i32::MAX);
-    Ok((count > 0).then_some(count))
+    let count = |count| i32::try_from(count).unwrap_or(i32::MAX);
+    let replicas = topic.partitions().iter().map(|one| one.replicas().len());
+    Ok(replicas.min().map(|replicas| Size {
+        partitions: count(topic.partitions().len()),
+        replicas: count(replicas),
+    }))
 }
 
 fn is_missing(error: Option<RDKafkaErrorCode>) -> bool {

@@ -17,7 +17,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 pub use claim::claim;
-use cluster::{Cluster, Found};
+use cluster::{Cluster, Found, Size};
 pub use settings::{LANES_PARTITIONS, RETRY_BUCKETS};
 use settings::{Needs, TOPICS};
 pub use violation::Violation;
@@ -239,17 +239,17 @@ impl Caretaker {
             replicas: replicas(self.brokers),
             largest_record_bytes: wanted.largest_event_bytes + RECORD_ROOM_BYTES,
         };
-        if wanted.create && state.partitions.iter().any(Option::is_none) {
-            let missing = TOPICS.iter().zip(&names).zip(&state.partitions);
-            let missing = missing.filter(|(_, partitions)| partitions.is_none());
+        if wanted.create && state.topics.iter().any(Option::is_none) {
+            let missing = TOPICS.iter().zip(&names).zip(&state.topics);
+            let missing = missing.filter(|(_, size)| size.is_none());
             cluster
                 .create(missing.map(|(topic, _)| topic), needs)
                 .await?;
             state = cluster.appeared(&names).await?;
         }
         let found = if wanted.check {
-            let there = names.iter().zip(&state.partitions);
-            let there = there.filter(|(_, partitions)| partitions.is_some());
+            let there = names.iter().zip(&state.topics);
+            let there = there.filter(|(_, size)| size.is_some());
             cluster
                 .settings(there.map(|(name, _)| name.as_str()))
                 .await?
@@ -257,34 +257,34 @@ impl Caretaker {
             Found::default()
         };
         let mut violations = Vec::new();
-        for ((topic, name), partitions) in TOPICS.iter().zip(&names).zip(&state.partitions) {
+        for ((topic, name), size) in TOPICS.iter().zip(&names).zip(&state.topics) {
             let of_topic = found.of(name);
-            violations.extend(topic.violations(name, *partitions, of_topic, needs));
+            violations.extend(topic.violations(name, *size, of_topic, needs));
         }
         if !violations.is_empty() {
             return Err(TopicsError::Violations(Violations(violations)));
         }
-        Ok(internal(&names, state.partitions, &found, needs))
+        Ok(internal(&names, state.topics, &found, needs))
     }
 }
 
 /// The topics as they were found, all of them as they must be.
 fn internal(
     names: &[String; TOPICS.len()],
-    partitions: Vec<Option<i32>>,
+    sizes: Vec<Option<Size>>,
     found: &Found,
     needs: Needs,
 ) -> Internal {
     let [retry, ..] = names;
-    let mut partitions = partitions.into_iter().flatten();
-    let sizes = names
+    let mut partitions = sizes.into_iter().flatten().map(|size| size.partitions);
+    let largest = names
         .iter()
         .filter_map(|name| found.number(name, settings::MAX_MESSAGE_BYTES));
     Internal {
         retry_buckets: partitions.next().unwrap_or(RETRY_BUCKETS),
         lanes_partitions: partitions.next().unwrap_or(LANES_PARTITIONS),
         retry_retention: settings::retention(found.number(retry, settings::RETENTION_MS)),
-        largest_record_bytes: sizes
+        largest_record_bytes: largest
             .filter_map(|size| usize::try_from(size).ok())
             .min()
             .unwrap_or(needs.largest_record_bytes),

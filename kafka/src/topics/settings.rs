@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::cluster::Size;
 use super::violation::Violation;
 
 /// Partitions of the retry topic. A target's parked events are in one of them, and draining reads
@@ -150,15 +151,16 @@ impl Topic {
     pub(super) fn violations(
         &self,
         topic: &str,
-        partitions: Option<i32>,
+        size: Option<Size>,
         settings: Option<&Settings>,
         needs: Needs,
     ) -> Vec<Violation> {
-        let Some(found) = partitions else {
+        let Some(size) = size else {
             return vec![self.missing(topic, needs)];
         };
         let mut all = Vec::new();
         // Where settings cannot be asked for, partitions are what the broker happens to make.
+        let found = size.partitions;
         if settings.is_some() && self.fixed && found != self.partitions {
             all.push(Violation::Partitions {
                 topic: topic.to_owned(),
@@ -167,6 +169,16 @@ impl Topic {
             });
         }
         if let Some(settings) = settings {
+            let mut needs = needs;
+            if size.replicas < needs.in_sync() {
+                all.push(Violation::Replicas {
+                    topic: topic.to_owned(),
+                    found: size.replicas,
+                    wanted: needs.in_sync(),
+                });
+                // To ask for more in sync than there are would stop all writes.
+                needs.replicas = size.replicas;
+            }
             self.check(topic, settings, needs, &mut all);
         }
         all
@@ -263,7 +275,11 @@ mod tests {
     }
 
     fn wrong(topic: &Topic, settings: &Settings) -> Vec<String> {
-        let all = topic.violations("t", Some(topic.partitions), Some(settings), NEEDS);
+        let size = Size {
+            partitions: topic.partitions,
+            replicas: 3,
+        };
+        let all = topic.violations("t", Some(size), Some(settings), NEEDS);
         all.iter().map(Violation::to_string).collect()
     }
 
@@ -332,7 +348,28 @@ mod tests {
         assert!(missing.contains("1 partitions, 3 replicas"), "{missing}");
         assert!(missing.contains("retention.ms=2592000000"), "{missing}");
         // A broker that does not tell settings makes as many partitions as it likes.
-        assert!(reports.violations("t", Some(2), None, NEEDS).is_empty());
+        let size = Size {
+            partitions: 2,
+            replicas: 1,
+        };
+        assert!(reports.violations("t", Some(size), None, NEEDS).is_empty());
+    }
+
+    #[test]
+    fn a_topic_with_one_replica_in_a_cluster_of_three_is_asked_for_replicas_first() {
+        let [retry, ..] = TOPICS;
+        let mut settings = good(&retry);
+        settings.insert(MIN_INSYNC_REPLICAS.to_owned(), "1".to_owned());
+        let size = Size {
+            partitions: retry.partitions,
+            replicas: 1,
+        };
+        let all = retry.violations("t", Some(size), Some(&settings), NEEDS);
+        let [one] = all.as_slice() else {
+            panic!("{all:?}");
+        };
+        let text = one.to_string();
+        assert!(text.contains("1 replicas and must have 2"), "{text}");
     }
 
     #[test]

@@ -21,6 +21,15 @@ pub enum Violation {
         /// How many it must have.
         wanted: i32,
     },
+    /// A partition has fewer replicas than must have a write before it is acknowledged.
+    Replicas {
+        /// The topic.
+        topic: String,
+        /// The fewest that a partition has.
+        found: i32,
+        /// The fewest that it must have.
+        wanted: i32,
+    },
     /// A setting is not as it must be.
     Setting {
         /// The topic.
@@ -52,6 +61,14 @@ impl fmt::Display for Violation {
             } => write!(
                 f,
                 "topic {topic} has {found} partitions and must have {wanted}; create it anew"
+            ),
+            Self::Replicas {
+                topic,
+                found,
+                wanted,
+            } => write!(
+                f,
+                "topic {topic} has a partition with {found} replicas and must have {wanted} or more, else what was acknowledged is lost with one disk; give it more with kafka-reassign-partitions.sh"
             ),
             Self::Setting {
                 topic,
