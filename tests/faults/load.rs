@@ -183,6 +183,8 @@ impl Writer {
                 answer => return answer,
             }
             sleep(BETWEEN_TRIES).await;
+            // Whether it hears anything is seen at the next try.
+            let _ = self.kafka.known_to_producer(&self.topic).await;
         }
     }
 }

@@ -159,8 +159,12 @@ impl Kafka {
         Ok(produced)
     }
 
-    /// Lets the producer look at a topic, and returns how many partitions it sees.
-    pub(super) async fn known_to_producer(&self, topic: &str) -> Result<usize> {
+    /// Lets the producer look at a topic, and returns how many partitions it sees. By itself it looks every
+    /// five minutes, and a broker that is behind the others may have told it of too few.
+    ///
+    /// # Errors
+    /// When no broker answers soon.
+    pub async fn known_to_producer(&self, topic: &str) -> Result<usize> {
         let (producer, topic) = (self.producer.clone(), topic.to_owned());
         tokio::task::spawn_blocking(move || {
             let metadata = producer.client().fetch_metadata(Some(&topic), LOOK)?;
