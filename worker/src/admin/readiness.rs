@@ -55,6 +55,7 @@ mod tests {
         let mut report = WorkerReport::default();
         assert_eq!(missing(&report).len(), 2);
         report.changes = Some(1);
+        report.targets = fixture::report().targets;
         assert!(missing(&report)[0].contains("consumer group"));
         report.changes = None;
         report.source.joined = true;
