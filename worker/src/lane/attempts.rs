@@ -123,8 +123,6 @@ impl<P> Shard<P> {
         let attempt = lane.machine.failures() + 1;
         let formed = request::form(destination, &lane.stamp, &records, attempt);
         let (request, sent) = formed.map_err(|error| cannot_form(key, &error)).ok()?;
-        let live = lane.machine.is_live();
-        let attempting = live.then(|| partition.progress().attempting(sent.bytes));
         let (abort, registration) = AbortHandle::new_pair();
         let lane = self.lane_mut(key)?;
         start(lane, span);
@@ -136,7 +134,6 @@ impl<P> Shard<P> {
             sent,
             began: now,
             registration,
-            attempting,
         })
     }
 

@@ -232,13 +232,11 @@ async fn attempt<D: Deliver>(deliver: Rc<D>, launch: Launch<D::Prepared>) -> End
         sent,
         began,
         registration,
-        attempting,
     } = launch;
     let span = sent.span.span().clone();
     let attempt = deliver.attempt(&prepared, request).instrument(span);
     let attempt = waiting(Cause::Http, attempt);
     let attempt = Abortable::new(attempt, registration).await;
-    drop(attempting);
     Ended {
         key,
         sent,

@@ -29,8 +29,8 @@ use super::unacked::Unacked;
 use super::{Lane, LaneKey};
 use crate::delivery::{PrepareError, Request};
 use crate::park::Scan;
+use crate::source::Assigned;
 use crate::source::record::Record;
-use crate::source::{Assigned, Attempting};
 use crate::state::Ask;
 use crate::state::shared::{Configuration, WorkerTarget};
 
@@ -49,8 +49,6 @@ pub struct Launch<P> {
     pub began: Instant,
     /// Ends the attempt from outside.
     pub registration: AbortRegistration,
-    /// Lets reading go ahead of what a live lane sends; none of what was read back.
-    pub attempting: Option<Attempting>,
 }
 
 /// See the module. `P` is a target made ready for requests.

@@ -1,9 +1,7 @@
 //! How many bytes may be in flight, and who has to wait.
 //!
 //! Pure. Two means keep memory bounded. The *gate* stops reading as a whole when the worker's budget B
-//! is spent, or before, when as much has been read ahead as lanes can use: twice what is on its way to
-//! targets right now, and [`AHEAD`] at least. It costs nothing and is what limits a worker that is
-//! simply busy. A *pause* stops one
+//! is spent; it costs nothing and is what limits a worker that is simply busy. A *pause* stops one
 //! partition whose events do not drain, so that it does not hold the gate shut for the others; it is
 //! the second choice because librdkafka throws away what it has prefetched of a paused partition.
 //!
@@ -29,11 +27,6 @@ use std::time::{Duration, Instant};
 /// Least share of a partition, bytes: enough for a transaction of a hundred small events to be in
 /// flight while the next is gathered.
 pub(super) const FLOOR: i64 = 64 * 1024;
-
-/// Bytes that may be in flight however little is on its way to targets. What a lane gathers while one
-/// request is under way is the next, so that more than this only waits; but a fetch brings some
-/// partitions more than others.
-pub(super) const AHEAD: i64 = 2 << 20;
 
 /// How long a partition may hold its share before its pace is judged, and the gate may be shut before
 /// a hungry partition is helped.
@@ -71,8 +64,6 @@ pub(super) struct Review {
 #[derive(Debug)]
 pub(super) struct Budget {
     total: i64,
-    /// What lanes can use now.
-    ahead: i64,
     /// Bytes each paused partition held when it was paused.
     paused: BTreeMap<u32, i64>,
     paused_bytes: i64,
@@ -94,19 +85,12 @@ impl Budget {
     pub(super) fn new(bytes: u64) -> Self {
         Self {
             total: i64::try_from(bytes).unwrap_or(i64::MAX).max(4 * FLOOR),
-            ahead: i64::MAX,
             paused: BTreeMap::new(),
             paused_bytes: 0,
             shut_since: None,
             window: None,
             steady: BTreeSet::new(),
         }
-    }
-
-    /// Tells how many bytes are on their way to targets now. Before the first time the gate knows the
-    /// budget alone.
-    pub(super) fn read_ahead_of(&mut self, attempting: i64) {
-        self.ahead = attempting.saturating_mul(2).max(AHEAD);
     }
 
     /// Whether records may be read, given all bytes in flight. Once shut, a quarter of the limit must
@@ -263,8 +247,7 @@ impl Budget {
     }
 
     fn limit(&self) -> i64 {
-        let most = (self.total - self.paused_bytes).max(self.total / 2);
-        most.min(self.ahead)
+        (self.total - self.paused_bytes).max(self.total / 2)
     }
 
     fn share(&self, own_paused: i64) -> i64 {

@@ -33,24 +33,6 @@ fn the_gate_shuts_at_the_budget_and_opens_when_a_quarter_has_drained() {
 }
 
 #[test]
-fn the_gate_shuts_when_as_much_has_been_read_ahead_as_lanes_can_use() {
-    let mut budget = budget();
-    let now = clock::now();
-    budget.read_ahead_of(0);
-    assert!(budget.gate_is_open(now, AHEAD - 1));
-    assert!(!budget.gate_is_open(now, AHEAD));
-    assert_eq!(budget.reopens_below(), AHEAD * 3 / 4);
-
-    budget.read_ahead_of(4 * MIB);
-    assert!(!budget.gate_is_open(now, 6 * MIB), "a quarter must drain");
-    assert!(budget.gate_is_open(now, 6 * MIB - 1));
-    assert_eq!(budget.room(5 * MIB), 3 * MIB);
-
-    budget.read_ahead_of(100 * MIB);
-    assert!(!budget.gate_is_open(now, B), "never more than the budget");
-}
-
-#[test]
 fn a_partition_that_holds_its_share_and_does_not_drain_is_paused_alone() {
     let mut budget = budget();
     let now = clock::now();

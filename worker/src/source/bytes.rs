@@ -1,18 +1,16 @@
 //! Bytes in flight of the whole worker, and the bell that wakes the consumer thread when there is
 //! room again.
 //!
-//! Owns the two sums that all partitions share: what has been read and not released, and what is on its
-//! way to targets right now.
+//! Owns the sum that all partitions share: what has been read and not released.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread::Thread;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct WorkerBytes {
     bytes: AtomicI64,
-    attempting: AtomicI64,
     wake_below: AtomicI64,
     waiting: AtomicBool,
     consumer: OnceLock<Thread>,
@@ -25,11 +23,6 @@ impl WorkerBytes {
 
     pub(super) fn add(&self, bytes: i64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes of the requests that live lanes have sent and that are not answered.
-    pub(super) fn attempting(&self) -> i64 {
-        self.attempting.load(Ordering::Relaxed)
     }
 
     /// Makes the calling thread the one that is woken.
@@ -68,50 +61,15 @@ impl WorkerBytes {
     }
 }
 
-/// A request of a live lane that is not answered; its bytes count until this is dropped.
-#[derive(Debug)]
-pub struct Attempting {
-    worker: Arc<WorkerBytes>,
-    bytes: i64,
-}
-
-impl Attempting {
-    pub(super) fn begin(worker: &Arc<WorkerBytes>, bytes: usize) -> Self {
-        let bytes = as_i64(bytes);
-        worker.attempting.fetch_add(bytes, Ordering::Relaxed);
-        Self {
-            worker: Arc::clone(worker),
-            bytes,
-        }
-    }
-}
-
-impl Drop for Attempting {
-    fn drop(&mut self) {
-        self.worker
-            .attempting
-            .fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 pub(super) fn as_i64(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::sync::Arc;
 
-    #[test]
-    fn a_request_counts_until_it_is_dropped() {
-        let worker = Arc::new(WorkerBytes::default());
-        let first = Attempting::begin(&worker, 100);
-        let second = Attempting::begin(&worker, 20);
-        drop(first);
-        assert_eq!(worker.attempting(), 20);
-        drop(second);
-        assert_eq!(worker.attempting(), 0);
-    }
+    use super::*;
 
     #[test]
     fn a_release_wakes_the_consumer_thread_that_waits_for_room() {

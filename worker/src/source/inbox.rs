@@ -14,7 +14,7 @@ use parcelhook_crds::lane::Epoch;
 use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
-use super::bytes::{Attempting, WorkerBytes, as_i64};
+use super::bytes::{WorkerBytes, as_i64};
 use super::claim::{Claim, Claims, Standing};
 use super::lease::Lease;
 use super::record::Record;
@@ -224,11 +224,6 @@ impl Progress {
     /// Bytes that were handed over and not released.
     pub fn in_flight_bytes(&self) -> i64 {
         self.in_flight_bytes.load(Ordering::Relaxed)
-    }
-
-    /// Counts the bytes of a request as on their way to a target, until the answer is dropped.
-    pub fn attempting(&self, bytes: usize) -> Attempting {
-        Attempting::begin(&self.worker, bytes)
     }
 
     /// Bytes in flight of the whole worker.

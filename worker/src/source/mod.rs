@@ -47,7 +47,6 @@ use tokio::sync::{oneshot, watch};
 
 use crate::report::SourceReport;
 
-pub use bytes::Attempting;
 pub use claim::{Claim, random_bits};
 pub use client::OWNED;
 pub use ffi::RecordHeaders;

@@ -205,7 +205,6 @@ impl Reader {
     /// Pauses and resumes partitions. Returns whether records may be read.
     fn balance(&mut self, now: Instant) -> bool {
         let total = self.thread.bytes.total();
-        self.budget.read_ahead_of(self.thread.bytes.attempting());
         let open = self.budget.gate_is_open(now, total);
         if now < self.next_review {
             return open;
