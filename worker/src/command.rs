@@ -10,7 +10,6 @@ use std::time::Duration;
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use crate::allocator;
 use crate::config::{
     Cli, Command, Config, DevOptions, Environment, Exit, Faults, Options, TargetsFrom,
 };
@@ -33,7 +32,6 @@ const BLOCKING_THREADS: usize = 8;
 
 /// The worker's `main`.
 pub fn main() -> ExitCode {
-    allocator::share_arenas();
     let exit = match Cli::parse().command {
         Command::Run(options) => run(&options),
         Command::Check(options) => check(&options),

@@ -9,7 +9,6 @@
 #![deny(unsafe_code)]
 
 pub mod admin;
-mod allocator;
 pub mod background;
 pub mod clock;
 pub mod command;
