@@ -87,6 +87,14 @@ async fn a_grant_that_is_taken_back_suspends_without_a_restart_and_loses_nothing
 
     grants.say("grants: []\n")?;
     shows(&release, "SUSPENDED", "TopicNotAllowed").await?;
+    // The status says what is wanted, which may be a moment before the worker has it.
+    let page = format!("/targets/{}/hook", release.home.namespace);
+    eventually("the worker keeps events", SOON, async || {
+        let told = worker.page(&page).await?;
+        ensure!(told.contains("SUSPENDED"), "{told}");
+        Ok(())
+    })
+    .await?;
     produce(&release, &topic, &mut expected).await?;
     eventually("events that are kept", SOON, async || {
         let parked = worker.metrics().await?;
