@@ -1,9 +1,16 @@
 //! A storm of rebalances: workers join and leave, also before they have settled, while events flow.
 
 use anyhow::{Context as _, Result};
-use parcelhook_env::{process::Process, receiver::Receiver};
+use parcelhook_env::{
+    process::Process,
+    receiver::{Answer, Gate, Receiver},
+};
 
-use crate::{scene::Scene, site::SOON, told::owns};
+use crate::{
+    scene::Scene,
+    site::SOON,
+    told::{LETTING_GO, owns},
+};
 
 const PARTITIONS: i32 = 4;
 
@@ -70,4 +77,42 @@ async fn a_storm_of_rebalances_loses_nothing_repeats_nothing_and_leaves_no_parti
     verdict.kept_exactly_once()?;
     assert_eq!(last.positions.len(), 40);
     scene.all_committed().await
+}
+
+/// librdkafka 2.12 joins again in the middle of a revocation when it learns of a new partition there, and
+/// is deaf to its group from then on. Where a later one is not, the line that is waited for is missing.
+#[tokio::test]
+async fn a_partition_added_while_another_is_given_back_does_not_stop_the_group() -> Result<()> {
+    let scene = Scene::new("deaf", 3).await?;
+    let receiver = scene.receiver("gated")?;
+    let gate = Gate::new();
+    receiver.answer(Answer::ok().behind(&gate));
+    let settings = || {
+        [
+            "session.timeout.ms=6000",
+            "topic.metadata.refresh.interval.ms=200",
+        ]
+        .into_iter()
+        .fold(scene.settings(), |settings, property| {
+            settings.flag("--kafka-properties", property)
+        })
+    };
+    let resident = settings().start().await?;
+    scene.produce_to_each(3, 5).await?;
+    receiver.arrived(3, SOON).await?;
+
+    // Attempts that are not answered make giving back last.
+    let guest = settings().start().await?;
+    resident.process().says(LETTING_GO, SOON).await?;
+    scene.kafka.add_partitions(&scene.topic, 4).await?;
+    owns(&guest, 1).await?;
+    gate.open();
+    guest.stop(SOON).await?;
+
+    let line = "the group goes on without this member";
+    resident.process().says(line, SOON).await?;
+    scene.produce_to_each(4, 5).await?;
+    let verdict = scene.caught_up(&receiver).await;
+    verdict.with_context(|| resident.process().tail())?.kept()?;
+    owns(&resident, 4).await
 }

@@ -11,9 +11,9 @@ mod care;
 pub mod claim;
 pub(crate) mod client;
 mod commit;
-mod dropped;
 mod ffi;
-pub mod inbox;
+mod hearing;
+mod inbox;
 pub mod lease;
 pub mod ledger;
 mod log_offsets;
@@ -63,6 +63,10 @@ pub(crate) use watchdog::{Sight, Watchdog};
 
 /// The time that a revoked partition has in all: attempts in flight, the last commit, everything.
 pub const LET_GO: Duration = Duration::from_secs(6);
+
+/// How long joining again takes at most when nobody is in the way. A rebalance lasts this, the longest
+/// session and the longest letting go of a member: then something is wrong with it.
+const REJOIN: Duration = Duration::from_secs(4);
 
 /// Commands that may wait for the consumer thread. Who sends more waits; it looks every 100 ms.
 const COMMANDS: usize = 16;
@@ -164,8 +168,13 @@ pub fn prepare(
     shards: Vec<Sender<ShardMessage>>,
 ) -> Result<(SourceHandle, SourceThread), SourceError> {
     let bytes = Arc::new(bytes::WorkerBytes::default());
-    let lease = lease::Lease::new(client::session_timeout(&config));
-    let ownership = partitions::Ownership::new(shards, bytes.clone(), lease);
+    let session = client::session_timeout(&config);
+    let ownership = partitions::Ownership::new(
+        shards,
+        bytes.clone(),
+        lease::Lease::new(session),
+        hearing::Hearing::new(session + LET_GO + REJOIN),
+    );
     let ownership = Arc::new(Mutex::new(ownership));
     let consumer = client::connect(&config, ownership.clone())?;
     let (commands, received) = mpsc::channel(COMMANDS);

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::Sender;
 use super::budget::Usage;
 use super::bytes::WorkerBytes;
 use super::commit::FrontierBook;
+use super::hearing::Hearing;
 use super::inbox::{Assigned, PartitionId, Progress, ShardMessage};
 use super::lease::Lease;
 use super::note::CommitNote;
@@ -38,6 +39,8 @@ pub(super) struct Ownership {
     pub(super) outboxes: Outboxes,
     /// Counters of the report; its partitions are filled in when somebody asks.
     pub(super) counters: SourceReport,
+    /// Whether the group is still heard.
+    pub(super) hearing: Hearing,
     running: BTreeMap<u32, Running>,
     waiting: BTreeMap<PartitionId, Option<TopicId>>,
     slots: FxHashMap<Arc<str>, Vec<Option<u32>>>,
@@ -85,12 +88,14 @@ impl Ownership {
         shards: Vec<Sender<ShardMessage>>,
         bytes: Arc<WorkerBytes>,
         lease: Lease,
+        hearing: Hearing,
     ) -> Self {
         Self {
             demands: BTreeMap::new(),
             book: FrontierBook::default(),
             outboxes: Outboxes::new(shards),
             counters: SourceReport::default(),
+            hearing,
             running: BTreeMap::new(),
             waiting: BTreeMap::new(),
             slots: FxHashMap::default(),

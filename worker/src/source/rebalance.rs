@@ -131,6 +131,7 @@ impl Context {
         let deadline = now + RESOLVE_TIMEOUT;
         let mut ownership = self.ownership();
         ownership.counters.joined = true;
+        ownership.hearing.rebalanced(now);
         ownership.counters.rebalances += 1;
         ownership.rejoined(now, since_boot);
         // The group does not give what it has given; if it did, the old ownership would be void.
@@ -165,19 +166,29 @@ impl Context {
     }
 
     fn revoked(&self, consumer: &GroupConsumer, partitions: &[PartitionId]) {
-        resume(&self.ownership(), consumer, partitions);
+        let mut ownership = self.ownership();
+        resume(&ownership, consumer, partitions);
+        ownership.hearing.rebalanced(clock::now());
+        ownership.counters.rebalances += 1;
         if consumer.assignment_lost() {
             tracing::warn!(
                 partitions = partitions.len(),
                 "the assignment was lost: this worker was too slow for the group, or cut off"
             );
-            let mut ownership = self.ownership();
             let slots = ownership.leave(partitions);
             ownership.lose(&slots);
-        } else {
-            self.let_go(consumer, partitions, clock::now() + self.let_go);
+            return;
         }
-        self.ownership().counters.rebalances += 1;
+        drop(ownership);
+        self.let_go(consumer, partitions, clock::now() + self.let_go);
+        let mut ownership = self.ownership();
+        // Topics that no target wants any more go back without an assignment at once.
+        if partitions
+            .iter()
+            .any(|id| ownership.demands.contains_key(&*id.topic))
+        {
+            ownership.hearing.gave_back(clock::now());
+        }
     }
 
     fn ownership(&self) -> MutexGuard<'_, Ownership> {

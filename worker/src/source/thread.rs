@@ -21,7 +21,6 @@ use super::budget::Budget;
 use super::bytes::WorkerBytes;
 use super::care::Care;
 use super::commit::Verdict;
-use super::dropped::Dropped;
 use super::rebalance::{GroupConsumer, SharedOwnership, apply, lock};
 use super::rewind::Rewind;
 use super::take::Batch;
@@ -77,7 +76,6 @@ impl SourceThread {
             budget: Budget::new(self.config.budget_bytes),
             care: Care::default(),
             rewind: Rewind::default(),
-            dropped: Dropped::default(),
             subscribed: BTreeSet::new(),
             next_review: clock::now(),
             next_commit_look: clock::now(),
@@ -124,7 +122,6 @@ struct Reader {
     budget: Budget,
     care: Care,
     rewind: Rewind,
-    dropped: Dropped,
     subscribed: BTreeSet<String>,
     next_review: Instant,
     next_commit_look: Instant,
@@ -325,7 +322,7 @@ impl Reader {
             Verdict::Acked | Verdict::Retry => Ok(()),
             Verdict::MemberLost => {
                 tracing::warn!("the group has dropped this member; waiting to be told");
-                self.dropped.refused(now, self.rebalances());
+                lock(&self.thread.ownership).hearing.refused(now);
                 Ok(())
             }
             Verdict::Fenced => Err(SourceError::Fenced),
@@ -334,8 +331,8 @@ impl Reader {
 
     fn look_after(&mut self, gate_is_open: bool) -> Result<(), SourceError> {
         let now = clock::now();
-        if self.dropped.is_deaf(now, self.rebalances()) {
-            tracing::error!("a dropped member was not told of it; making a new consumer");
+        if lock(&self.thread.ownership).hearing.is_deaf(now) {
+            tracing::error!("the group goes on without this member; making a new consumer");
             return self.renew(now);
         }
         let topics = &self.subscribed;
@@ -362,7 +359,11 @@ impl Reader {
             .let_go(&self.consumer, &all, deadline);
         self.care.forget_questions();
         let ownership = self.thread.ownership.clone();
-        lock(&ownership).counters.stalls += 1;
+        {
+            let mut ownership = lock(&ownership);
+            ownership.counters.stalls += 1;
+            ownership.hearing.renewed();
+        }
         let fresh = client::connect(&self.thread.config, ownership)?;
         let stalled = std::mem::replace(&mut self.consumer, fresh);
         client::close(stalled, deadline + CLOSE);
@@ -381,10 +382,6 @@ impl Reader {
             .let_go(&self.consumer, &all, let_go_by);
         self.care.forget_questions();
         client::close(self.consumer, deadline);
-    }
-
-    fn rebalances(&self) -> u64 {
-        lock(&self.thread.ownership).counters.rebalances
     }
 
     fn report(&self) -> SourceReport {

@@ -118,6 +118,7 @@ mod tests {
     use tokio::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::source::hearing::Hearing;
     use crate::source::inbox::{Assigned, PartitionId};
     use crate::source::lease::Lease;
     use crate::source::resolve::Resolved;
@@ -134,7 +135,8 @@ mod tests {
     fn owner() -> (Ownership, Receiver<ShardMessage>, Assigned) {
         let (shard, mut inbox) = channel(9);
         let lease = Lease::new(Duration::from_secs(10));
-        let mut ownership = Ownership::new(vec![shard], Arc::default(), lease);
+        let hearing = Hearing::new(Duration::from_secs(20));
+        let mut ownership = Ownership::new(vec![shard], Arc::default(), lease, hearing);
         ownership.run(Resolved {
             id: PartitionId {
                 topic: "orders".into(),
