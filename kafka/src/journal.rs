@@ -1,7 +1,8 @@
 //! librdkafka's own log lines and errors, as our log has them.
 //!
 //! Owns when which error was last logged: an error that repeats (a broker that is away reports itself
-//! with each attempt to connect) is logged once in a while with its count.
+//! with each attempt to connect) is logged once in a while with its count. That a partition's end was
+//! reached is no error: who wants to be told of it is told when it polls.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
 
 /// Least time between two lines about the same error.
 const QUIET: Duration = Duration::from_secs(30);
@@ -44,6 +46,9 @@ impl Journal {
 
     /// An error that librdkafka tells the application.
     pub fn error(&self, now: Instant, error: &KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::PartitionEOF) {
+            return;
+        }
         if let Some(times) = self.worth_a_line(now, &error.to_string()) {
             tracing::warn!(target: "librdkafka", %error, times, "{reason}");
         }

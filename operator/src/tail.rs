@@ -11,15 +11,13 @@ use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::Entry;
 use parcelhook_crds::report::{Heartbeat, ReportKey};
-use parcelhook_kafka::Journal;
 use parcelhook_kafka::connection::refusal;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext};
+use parcelhook_kafka::{ByHand, by_hand};
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Message as _};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 
 use crate::clock;
@@ -38,16 +36,8 @@ const QUESTION: Duration = Duration::from_secs(5);
 /// How long to wait before the topics are begun anew.
 const ANEW_AGAIN: Duration = Duration::from_secs(2);
 
-/// Properties that the tail rests on, whatever is configured.
-const OWNED: [(&str, &str); 7] = [
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "error"),
-    ("isolation.level", "read_uncommitted"),
-    ("enable.partition.eof", "true"),
-    ("allow.auto.create.topics", "false"),
-    ("queued.max.messages.kbytes", "4096"),
-];
+/// The tail's part of the operator's memory; the larger part of a start is what is read then.
+const OWNED: [(&str, &str); 1] = [("queued.max.messages.kbytes", "4096")];
 
 /// What the tail needs to know.
 #[derive(Clone)]
@@ -75,7 +65,7 @@ impl std::fmt::Debug for Place {
 /// The tail, not yet running.
 pub struct Tail {
     place: Place,
-    consumer: BaseConsumer<Context>,
+    consumer: ByHand,
     inputs: mpsc::Sender<Input>,
     metrics: Arc<Metrics>,
     /// Partitions whose end was not reached.
@@ -90,25 +80,6 @@ impl std::fmt::Debug for Tail {
             .finish_non_exhaustive()
     }
 }
-
-/// The log of librdkafka.
-#[derive(Debug, Default)]
-struct Context(Journal);
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.0.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        // Who reads is told of the topics' ends, and that is no news.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::PartitionEOF) {
-            self.0.error(clock::now(), &error, reason);
-        }
-    }
-}
-
-impl ConsumerContext for Context {}
 
 /// librdkafka refuses the configuration.
 #[derive(Debug, thiserror::Error)]
@@ -125,16 +96,9 @@ impl Tail {
         inputs: mpsc::Sender<Input>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, TailError> {
-        let mut config: ClientConfig = place.client.iter().cloned().collect();
-        for (key, value) in OWNED {
-            config.set(key, value);
-        }
-        // librdkafka wants a group to assign by hand; it is never joined.
-        config.set("group.id", format!("{}.operator-tail", place.group));
-        config.set_log_level(RDKafkaLogLevel::Warning);
-        let consumer = config
-            .create_with_context(Context::default())
-            .map_err(|error| TailError(refusal(&error)))?;
+        let name = format!("{}.operator-tail", place.group);
+        let consumer =
+            by_hand(&place.client, &name, &OWNED).map_err(|error| TailError(refusal(&error)))?;
         Ok(Self {
             place,
             consumer,

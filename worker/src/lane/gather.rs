@@ -1,9 +1,10 @@
 //! When a lane that parks produces its next run.
 //!
-//! Owns nothing: since when events wait stands with the lane. What gathers stays in memory and holds the
-//! commit, so it is parked at once where memory is short.
+//! Owns nothing: until when events wait stands with the lane. What gathers stays in memory and holds the
+//! commit, so it is parked at once where memory is short. The runs of all lanes leave at the same ticks of
+//! the wall clock, so that they share batches, requests and wake-ups.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::LaneKey;
 use super::pressure::is_short;
@@ -12,7 +13,7 @@ use crate::park::RUN_EVENTS;
 
 impl<P> Shard<P> {
     /// Whether the lane's next run may be produced: when its bucket takes one, and when there is a whole
-    /// one, or its first event has waited for others for long enough.
+    /// one, or its first event has waited for the next tick.
     pub(super) fn may_park(&mut self, key: LaneKey, now: Instant) -> bool {
         let gather = self.surroundings.gather;
         let budget = self.surroundings.budget_bytes;
@@ -32,9 +33,11 @@ impl<P> Shard<P> {
         let bucket = away.address.bucket;
         let gathered = waiting.saturating_sub(behind.unwrap_or(waiting));
         if gathered == 0 || gathered >= RUN_EVENTS as u64 || is_short || gather.is_zero() {
-            away.gathers_since = None;
+            away.gathers_until = None;
         } else {
-            let until = *away.gathers_since.get_or_insert(now) + gather;
+            let unix_millis = self.surroundings.unix_millis;
+            let tick = || next_tick(gather, unix_millis(now));
+            let until = *away.gathers_until.get_or_insert_with(|| now + tick());
             if now < until {
                 self.wake_at(key, until);
                 return false;
@@ -45,5 +48,28 @@ impl<P> Shard<P> {
             self.unacked.wait(bucket, key);
         }
         has_room
+    }
+}
+
+/// How long it is to the next tick of a clock that ticks every `period`.
+fn next_tick(period: Duration, unix_millis: i64) -> Duration {
+    let period_millis = i64::try_from(period.as_millis()).unwrap_or(i64::MAX).max(1);
+    let over = unix_millis.rem_euclid(period_millis).unsigned_abs();
+    period.saturating_sub(Duration::from_millis(over))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lanes_that_begin_to_wait_at_different_times_leave_together() {
+        let leaves = |at: i64| {
+            let wait = next_tick(Duration::from_secs(2), at).as_millis();
+            at + i64::try_from(wait).unwrap()
+        };
+        assert_eq!(leaves(10_000), 12_000);
+        assert_eq!([10_001, 10_700, 11_999].map(leaves), [12_000; 3]);
+        assert_eq!(leaves(-500), 0);
     }
 }

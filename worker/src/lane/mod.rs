@@ -131,8 +131,8 @@ pub struct Away {
     pub room: usize,
     /// When it began to drain.
     pub turn: Option<Instant>,
-    /// Since when events wait for more to share a parked record.
-    pub gathers_since: Option<Instant>,
+    /// Until when events wait for more to share a parked record.
+    pub gathers_until: Option<Instant>,
     /// Whether it was told that the lane stopped at a gap.
     pub stopped: bool,
     /// Counts the lane with its target; none when this worker does not know the target.
@@ -153,7 +153,7 @@ impl Away {
             drain: None,
             room: 0,
             turn: None,
-            gathers_since: None,
+            gathers_until: None,
             stopped: false,
             count: None,
             at_risk: false,

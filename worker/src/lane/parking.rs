@@ -159,7 +159,7 @@ impl<P> Shard<P> {
         };
         self.unacked.began(key.slot, number, bucket, bytes);
         if let Some(away) = partition.lane_mut(key).and_then(|lane| lane.away.as_mut()) {
-            away.gathers_since = None;
+            away.gathers_until = None;
         }
         self.out.push_back(Out::Produce(ticket(key, number), order));
         true

@@ -26,7 +26,8 @@ pub struct Surroundings {
     pub shards: u64,
     /// How long a target may be missing before it counts as deleted.
     pub absence: Duration,
-    /// How long an event of a lane that parks may wait for others to share a record.
+    /// How long an event of a lane that parks may wait for others to share a record: to the next tick of a
+    /// clock that ticks as often.
     pub gather: Duration,
 }
 

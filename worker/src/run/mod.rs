@@ -278,7 +278,7 @@ fn channels<T>(count: usize, capacity: usize) -> (Vec<mpsc::Sender<T>>, Vec<mpsc
 
 /// A record for each event costs a hundred times what an event in a full record costs, and nobody waits
 /// for what is parked: only its commit, and its bytes, which the budget counts.
-const GATHER: Duration = Duration::from_secs(1);
+const GATHER: Duration = Duration::from_secs(2);
 
 fn surroundings(
     config: &Config,

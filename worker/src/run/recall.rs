@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::report::ReportKey;
-use rdkafka::consumer::{BaseConsumer, Consumer as _};
+use parcelhook_kafka::by_hand;
+use rdkafka::consumer::Consumer as _;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
-use rdkafka::{ClientConfig, Message as _, Offset, TopicPartitionList};
+use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::memory::Memory;
 use crate::background::{Cause, waiting};
@@ -27,30 +28,15 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long to wait before brokers that did not answer are asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Properties that the reading rests on, whatever is configured.
-const OWNED: [(&str, &str); 7] = [
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    ("auto.offset.reset", "error"),
-    ("isolation.level", "read_uncommitted"),
-    // That the end is reached is told.
-    ("enable.partition.eof", "true"),
-    ("allow.auto.create.topics", "false"),
-    ("fetch.wait.max.ms", "10"),
-];
+/// The topic's end is told after an empty fetch.
+const OWNED: [(&str, &str); 1] = [("fetch.wait.max.ms", "10")];
 
 /// What the group remembers. Brokers that do not answer are asked again, for ever: without an answer
 /// nobody knows whose events would be read past.
 pub(super) async fn recalled(config: &Config) -> Memory {
     let group = config.consumer_group();
     let topic: Arc<str> = Names::new(&config.prefix).reports().into();
-    let mut client: ClientConfig = config.kafka_properties_of("recall").into_iter().collect();
-    for (key, value) in OWNED {
-        client.set(key, value);
-    }
-    // librdkafka wants a group to assign by hand; it is never joined.
-    client.set("group.id", format!("{group}.recall"));
-    client.remove("group.instance.id");
+    let client = config.kafka_properties_of("recall");
     loop {
         let (client, group, topic) = (client.clone(), group.clone(), Arc::clone(&topic));
         let reading = tokio::task::spawn_blocking(move || read(&client, &topic, group));
@@ -71,8 +57,8 @@ pub(super) async fn recalled(config: &Config) -> Memory {
 ///
 /// # Errors
 /// When brokers tell nothing for a while, or what was to be read next is gone.
-fn read(client: &ClientConfig, topic: &str, group: String) -> KafkaResult<Memory> {
-    let consumer: BaseConsumer = client.create()?;
+fn read(client: &[(String, String)], topic: &str, group: String) -> KafkaResult<Memory> {
+    let consumer = by_hand(client, &format!("{group}.recall"), &OWNED)?;
     let mut assignment = TopicPartitionList::new();
     assignment.add_partition_offset(topic, 0, Offset::Beginning)?;
     consumer.assign(&assignment)?;

@@ -18,8 +18,8 @@ const REFUSALS: [StatusCode; 4] = [
     StatusCode::SERVICE_UNAVAILABLE,
 ];
 
-/// Calls that are refused in all: those of some half a minute.
-const MANY: usize = 40;
+/// Calls that are refused in all: those of some twenty seconds.
+const MANY: usize = 24;
 
 #[tokio::test]
 async fn a_third_of_the_calls_is_refused_and_no_watch_lasts_for_more_than_a_second() -> Result<()> {

@@ -8,19 +8,19 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parcelhook_kafka::ByHand;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaResult;
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::bell::Bell;
-use super::client::BucketConsumer;
 use super::ends::{Query, Range, Ranges};
 
 /// How long one request may take. It may wait behind a fetch.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
 struct Job {
-    consumer: Arc<BucketConsumer>,
+    consumer: Arc<ByHand>,
     topic: Arc<str>,
     query: Query,
 }
@@ -63,7 +63,7 @@ impl Asker {
     }
 
     /// Asks; one question may be under way.
-    pub(super) fn ask(&self, consumer: Arc<BucketConsumer>, topic: Arc<str>, query: Query) {
+    pub(super) fn ask(&self, consumer: Arc<ByHand>, topic: Arc<str>, query: Query) {
         // There is room: nothing is asked before the last answer. The thread lives as long as this.
         let _ = self.jobs.try_send(Job {
             consumer,

@@ -11,13 +11,11 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-use parcelhook_kafka::Journal;
-use rdkafka::client::ClientContext;
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
-use rdkafka::error::{KafkaError, KafkaResult};
+use parcelhook_kafka::{ByHand, by_hand};
+use rdkafka::consumer::Consumer as _;
+use rdkafka::error::KafkaResult;
 use rdkafka::message::BorrowedMessage;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 
 use super::ask::Asker;
 use super::bucket::Move;
@@ -27,17 +25,9 @@ use crate::clock;
 use crate::source::cached_log_end;
 
 /// Properties of the reader's consumer, whatever is configured for the worker's clients.
-const OWNED: [(&str, &str); 17] = [
-    ("enable.auto.commit", "false"),
-    ("enable.auto.offset.store", "false"),
-    // A place that the log does not have is told, never left in silence.
-    ("auto.offset.reset", "error"),
-    // A stray transaction that stays open would stop a reader of committed records.
-    ("isolation.level", "read_uncommitted"),
+const OWNED: [(&str, &str); 10] = [
+    // Lanes know where their buckets end.
     ("enable.partition.eof", "false"),
-    ("allow.auto.create.topics", "false"),
-    ("statistics.interval.ms", "0"),
-    ("group.protocol", "classic"),
     // How long a bucket whose fetch found the queue full waits. The default is a whole second.
     ("fetch.queue.backoff.ms", "5"),
     // How long a broker holds an empty fetch back. A bucket that is set on a place waits for that
@@ -56,49 +46,13 @@ const OWNED: [(&str, &str); 17] = [
     ("reconnect.backoff.max.ms", "2000"),
 ];
 
-/// Passes librdkafka's lines and errors to our log.
-#[derive(Debug, Default)]
-pub(super) struct Context {
-    journal: Journal,
-}
-
-impl ClientContext for Context {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.journal.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.journal.error(clock::now(), &error, reason);
-    }
-
-    fn stats_raw(&self, _: &[u8]) {}
-}
-
-impl ConsumerContext for Context {}
-
-/// The reader's consumer.
-pub(super) type BucketConsumer = BaseConsumer<Context>;
-
-pub(super) fn connect(config: &ReaderConfig) -> Result<BucketConsumer, ReaderError> {
-    let mut client = ClientConfig::new();
-    for (key, value) in &config.client {
-        client.set(key, value);
-    }
-    for (key, value) in OWNED {
-        client.set(key, value);
-    }
-    // It never joins the group; a static member's id would be in the way if it did.
-    client.remove("group.instance.id");
-    client.set("group.id", &config.group);
-    client.set_log_level(RDKafkaLogLevel::Info);
-    client
-        .create_with_context(Context::default())
-        .map_err(ReaderError::configuration)
+pub(super) fn connect(config: &ReaderConfig) -> Result<ByHand, ReaderError> {
+    by_hand(&config.client, &config.group, &OWNED).map_err(ReaderError::configuration)
 }
 
 /// The consumer and the buckets that it is set on.
 pub(super) struct Seats {
-    consumer: Arc<BucketConsumer>,
+    consumer: Arc<ByHand>,
     topic: Arc<str>,
     /// Whether the consumer's position is known to be one of the bucket's present place.
     assigned: BTreeMap<i32, Cell<bool>>,
@@ -117,7 +71,7 @@ impl Seats {
         })
     }
 
-    pub(super) fn consumer(&self) -> &Arc<BucketConsumer> {
+    pub(super) fn consumer(&self) -> &Arc<ByHand> {
         &self.consumer
     }
 

@@ -13,6 +13,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use parcelhook_kafka::ByHand;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, KafkaResult};
 use rdkafka::types::RDKafkaErrorCode;
@@ -20,7 +21,7 @@ use rdkafka::{Message as _, Offset, TopicPartitionList};
 
 use super::ReaderConfig;
 use super::bell::Bell;
-use super::client::{self, BucketConsumer};
+use super::client;
 use super::scans::Scans;
 use crate::clock;
 use crate::park::{DrainKey, LaneAddress};
@@ -121,7 +122,7 @@ fn serve(
     }
 }
 
-fn look(consumer: &mut Option<BucketConsumer>, config: &ReaderConfig, wanted: &Wanted) -> Found {
+fn look(consumer: &mut Option<ByHand>, config: &ReaderConfig, wanted: &Wanted) -> Found {
     let client = match consumer.take() {
         Some(client) => client,
         None => match client::connect(config) {
@@ -146,7 +147,7 @@ fn look(consumer: &mut Option<BucketConsumer>, config: &ReaderConfig, wanted: &W
     }
 }
 
-fn fetch(consumer: &BucketConsumer, wanted: &Wanted) -> KafkaResult<Found> {
+fn fetch(consumer: &ByHand, wanted: &Wanted) -> KafkaResult<Found> {
     let deadline = clock::now() + TIMEOUT;
     let source = &wanted.lane.source;
     if let Some(id) = wanted.lane.topic_id {
@@ -187,7 +188,7 @@ fn fetch(consumer: &BucketConsumer, wanted: &Wanted) -> KafkaResult<Found> {
 }
 
 /// Waits for the first record at the place or behind it.
-fn read(consumer: &BucketConsumer, wanted: &Wanted, deadline: Instant) -> KafkaResult<Found> {
+fn read(consumer: &ByHand, wanted: &Wanted, deadline: Instant) -> KafkaResult<Found> {
     let source = &wanted.lane.source;
     loop {
         let left = deadline.saturating_duration_since(clock::now());

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parcelhook_crds::lane::Entry;
+use parcelhook_kafka::ByHand;
 use rdkafka::Offset;
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
@@ -22,7 +23,7 @@ use super::super::table::Table;
 use super::super::{Ask, Told};
 use super::TailConfig;
 use super::asks::{Asks, NoRoom};
-use super::consumer::{TailConsumer, ends, is_lost, list};
+use super::consumer::{ends, is_lost, list};
 use super::news::recovered;
 use super::reading::Reading;
 use crate::background::{Cause, blocked};
@@ -59,7 +60,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The tail before it runs. Made by [`super::prepare`].
 pub struct TailThread {
     config: TailConfig,
-    consumer: TailConsumer,
+    consumer: ByHand,
     asked: Receiver<Ask>,
     shards: Vec<Sender<Told>>,
     unreadable: Arc<AtomicU64>,
@@ -90,7 +91,7 @@ impl fmt::Debug for TailThread {
 impl TailThread {
     pub(super) fn new(
         config: TailConfig,
-        consumer: TailConsumer,
+        consumer: ByHand,
         asked: Receiver<Ask>,
         shards: Vec<Sender<Told>>,
         unreadable: Arc<AtomicU64>,
