@@ -1,15 +1,18 @@
 //! Workers that are asked to end: what was delivered is committed, so nothing is lost or repeated,
 //! and the exit code tells whether that was done.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use parcelhook_env::{
+    kafka::Kafka,
     receiver::{Answer, Gate},
     worker::Settings,
 };
 
 use crate::{
     scene::Scene,
-    site::{SOON, WORKER},
+    site::{SOON, Site, WORKER},
     told::{LETTING_GO, owns},
 };
 
@@ -107,6 +110,17 @@ async fn a_second_sigterm_ends_at_once_and_loses_nothing() -> Result<()> {
     gate.open();
     let _successor = scene.worker().await?;
     scene.caught_up(&receiver).await?.kept()?;
+    Ok(())
+}
+
+/// A question to brokers lasts half a minute.
+#[tokio::test]
+async fn a_worker_that_waits_for_its_first_answer_ends_before_that() -> Result<()> {
+    let nobody = Site::on(Kafka::shared().await?, "unanswered")?;
+    let worker = nobody.worker_at("127.0.0.1:1").listen().await?;
+    worker.process().terminate()?;
+    let status = worker.process().ended(Duration::from_secs(15)).await?;
+    assert_eq!(status.code(), Some(0), "{}", worker.process().tail());
     Ok(())
 }
 

@@ -181,7 +181,12 @@ fn block_on(future: impl Future<Output = Exit>) -> Exit {
         .max_blocking_threads(BLOCKING_THREADS)
         .build();
     match runtime {
-        Ok(runtime) => runtime.block_on(future),
+        Ok(runtime) => {
+            let exit = runtime.block_on(future);
+            // A question that brokers do not answer must not hold up the end.
+            runtime.shutdown_background();
+            exit
+        }
         Err(error) => complain(&error, Exit::Internal),
     }
 }

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use futures::future::AbortHandle;
+use parcelhook_crds::compiled::TransactionLimits;
 use parcelhook_crds::lane::{LastFailure, ParkReason};
 
 use super::gate::Held;
@@ -53,7 +54,7 @@ impl<P> Shard<P> {
         if self.drops_now(key, now) {
             return None;
         }
-        let partition = self.partitions.get_mut(&key.slot)?;
+        let partition = self.partitions.get(&key.slot)?;
         let lane = partition.lane(key)?;
         let target = self.targets.get(&lane.uid)?;
         if target.of.is_suspended() {
@@ -66,12 +67,20 @@ impl<P> Shard<P> {
             self.wake_at(key, until);
             return None;
         }
-        let limits = target.of.compiled.transaction;
+        let limits = self.narrowed(target.of.compiled.transaction);
         let events = match retried {
             Some(events) => events,
             None => request::cut(partition.records(lane), limits, &lane.stamp),
         };
         self.form(key, events, now)
+    }
+
+    /// The limits of a target's transactions, within what bodies may take now.
+    fn narrowed(&self, limits: TransactionLimits) -> TransactionLimits {
+        TransactionLimits {
+            max_bytes: limits.max_bytes.min(self.bodies.room()),
+            ..limits
+        }
     }
 
     /// Whether nobody knows that this worker still owns its partitions: another may by now.
@@ -88,7 +97,7 @@ impl<P> Shard<P> {
             self.wake_at(key, until);
             return None;
         }
-        let limits = target.of.compiled.transaction;
+        let limits = self.narrowed(target.of.compiled.transaction);
         let drainable = lane.machine.drainable()?;
         let events = match drainable.again {
             Some(events) => events,

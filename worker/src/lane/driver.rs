@@ -180,7 +180,7 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
     }
 
     fn ended(&mut self, ended: Ended) {
-        self.shard.over(ended.began);
+        self.shard.over(ended.began, &ended.sent);
         if let Ok(attempt) = ended.attempt {
             ended.sent.span.clone().end(&attempt);
             self.shard

@@ -12,6 +12,7 @@
 
 mod absent;
 mod attempts;
+mod bodies;
 mod drained;
 mod drains;
 pub mod driver;

@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::lane::ParkReason;
+use parcelhook_crds::lane::{Epoch, ParkReason};
 
 use super::absent::tell;
 use super::gate::Held;
@@ -15,7 +15,7 @@ use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
 use super::surroundings::Surroundings;
-use super::{Away, LaneKey};
+use super::{Away, Lane, LaneKey};
 use crate::clock;
 use crate::failpoint::{self, Failpoint};
 use crate::park::bucket::bucket;
@@ -36,6 +36,7 @@ impl<P> Shard<P> {
         self.mind_age(key, now);
         self.heed_stop(key, now);
         let ages = self.ages(key, now);
+        self.tell_committed(key);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
                 return false;
@@ -50,6 +51,7 @@ impl<P> Shard<P> {
                 return false;
             };
             let Some(work) = next_work(partition, key, may_park, (room, now, ages)) else {
+                self.await_commit(key);
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -314,6 +316,39 @@ impl<P> Shard<P> {
         }
     }
 
+    /// The group's commit is at this offset: lanes may wait for that.
+    pub(super) fn stir_awaiting(&mut self, slot: u32, epoch: Epoch, committed: i64) {
+        let Some(partition) = self.partitions.get_mut(&slot) else {
+            return;
+        };
+        partition.committed = partition.committed.max(committed);
+        partition.counted = Some(epoch);
+        let awaits = |(key, lane): (LaneKey, &Lane)| lane.machine.awaits_commit().map(|_| key);
+        let waiting: Vec<LaneKey> = partition.lanes().filter_map(awaits).collect();
+        waiting.into_iter().for_each(|key| self.stir(key));
+    }
+
+    fn tell_committed(&mut self, key: LaneKey) {
+        if let Some(partition) = self.partitions.get_mut(&key.slot) {
+            let committed = partition.committed;
+            if let Some(lane) = partition.lane_mut(key) {
+                lane.machine.committed(committed);
+            }
+        }
+    }
+
+    /// A lane that waits for a commit is stirred by it.
+    fn await_commit(&self, key: LaneKey) {
+        let partition = self.partitions.get(&key.slot);
+        let awaited = partition.and_then(|partition| {
+            let lane = partition.lane(key)?;
+            Some((partition, lane.machine.awaits_commit()?))
+        });
+        if let Some((partition, offset)) = awaited {
+            partition.progress().tell_committed_from(offset);
+        }
+    }
+
     /// A lane that is due already waits for something else, which stirs it.
     pub(super) fn wake_when_due(&mut self, key: LaneKey, now: Instant) {
         let wake = self.lane_mut(key).and_then(|lane| lane.machine.wake());
@@ -338,6 +373,7 @@ fn next_work(
         room_most,
         position: partition.position(),
         ages,
+        counts: partition.counts(),
     };
     lane.machine.work(now, sight)
 }

@@ -14,6 +14,7 @@ use parcelhook_crds::revision::Revision;
 use rustc_hash::{FxHashMap, FxHashSet};
 use uuid::Uuid;
 
+use super::bodies::Bodies;
 use super::drained::Drained;
 use super::drains;
 use super::due::Due;
@@ -71,6 +72,7 @@ pub struct Shard<P> {
     /// Lanes to look at now.
     restless: VecDeque<LaneKey>,
     pace: Pace,
+    pub(super) bodies: Bodies,
     pub(super) lanes_begun: u64,
     pub(super) jitter: fastrand::Rng,
     /// When to look for slow lanes.
@@ -94,6 +96,7 @@ impl<P> Shard<P> {
             due: Due::default(),
             restless: VecDeque::new(),
             pace: Pace::default(),
+            bodies: Bodies::new(surroundings.body_bytes()),
             lanes_begun: 0,
             jitter: fastrand::Rng::new(),
             next_look: None,
@@ -251,6 +254,7 @@ impl<P> Shard<P> {
             let key = self.next_lane(now)?;
             if let Some(launch) = self.try_launch(key, now) {
                 self.pace.began(now);
+                self.bodies.began(launch.sent.bytes);
                 return Some(launch);
             }
         }
@@ -271,8 +275,9 @@ impl<P> Shard<P> {
     }
 
     /// The attempt that began then is over, whatever it came to: another may begin.
-    pub fn over(&mut self, began: Instant) {
+    pub fn over(&mut self, began: Instant, sent: &Sent) {
         self.pace.ended(began);
+        self.bodies.ended(sent.bytes);
     }
 
     /// Number of partitions.

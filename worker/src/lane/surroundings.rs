@@ -32,6 +32,12 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Bytes of request bodies that the shard may have in flight: as much again as the records in them.
+    pub fn body_bytes(&self) -> usize {
+        let share = self.budget_bytes / self.shards.max(1);
+        usize::try_from(share).unwrap_or(usize::MAX)
+    }
+
     /// Bytes of parked events that the shard may have read back. They are none of the budget: what is
     /// parked must not keep what is live from coming.
     pub fn drain_bytes(&self) -> usize {

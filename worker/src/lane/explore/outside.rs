@@ -83,6 +83,10 @@ pub(super) struct Outside {
     pub(super) begun: bool,
     /// Events above it that the dead-letter topic has, a bit each.
     given_up: u64,
+    /// Events that the dead-letter topic has and the receiver never had, a bit each.
+    only_letters: u64,
+    /// Last event that the receiver has had, if any.
+    newest: i64,
     /// What was parked before is too old.
     pub(super) clock: i64,
     /// What should never have happened.
@@ -106,6 +110,8 @@ impl Outside {
             lanes: BTreeMap::new(),
             delivered: 0,
             given_up: 0,
+            only_letters: 0,
+            newest: -1,
             clock: 0,
             wrong: None,
             epochs: 0,
@@ -155,10 +161,25 @@ impl Outside {
         self.pass_given_up();
     }
 
+    /// What arrived came from the owner, and not late: where an owner has given an event up, nobody
+    /// delivers it behind later ones.
+    pub(super) fn arrived_in_time(&mut self, (first, last): (i64, i64)) {
+        let arrived = ((1 << (last + 1 - first)) - 1) << first;
+        let behind = self.only_letters & arrived;
+        if behind != 0 && i64::from(behind.trailing_zeros()) < self.newest {
+            self.wrong = Some("an event that was given up was delivered behind later ones");
+        }
+        self.only_letters &= !arrived;
+        self.newest = self.newest.max(last);
+    }
+
     /// The dead-letter topic takes an event. Returns an offset.
     pub(super) fn give_up(&mut self, letter: Letter) -> i64 {
         self.begin_at(letter.event);
         self.given_up |= 1 << letter.event;
+        if letter.event > self.newest {
+            self.only_letters |= 1 << letter.event;
+        }
         self.pass_given_up();
         0
     }

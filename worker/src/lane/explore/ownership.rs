@@ -60,12 +60,16 @@ impl Session {
             return;
         };
         self.counts = true;
+        self.heard = offset;
         if let Some(take_over) = &mut self.take_over {
             let steps = take_over.committed(epoch, knows.cfg());
             self.perform(steps);
             self.promise_if_taken_over(outside);
         }
         self.open_gate(offset, knows, outside);
+        if self.machine.awaits_commit().is_some() {
+            self.drive(now());
+        }
     }
 
     /// Time passes.

@@ -89,6 +89,8 @@ pub(super) struct Session {
     pub(super) unheard: Option<(i64, Knows)>,
     /// What its configuration knows.
     pub(super) knows: Knows,
+    /// The offset of the last commit of ours that we have heard of.
+    pub(super) heard: i64,
     /// The lane is new, and waits for a commit.
     pub(super) gate: Option<Gate>,
     pub(super) own: Option<Own>,
@@ -160,6 +162,7 @@ impl Session {
             claimed: None,
             counts: false,
             unheard: None,
+            heard: 0,
             knows,
             gate: None,
             own: None,
@@ -207,6 +210,7 @@ impl Session {
     /// Performs what the machine asks for, until it asks for nothing but an attempt.
     pub(super) fn drive(&mut self, now: Instant) {
         let now = now.max(self.now());
+        self.machine.committed(self.heard);
         while self.may_act()
             && let Some(work) = self.machine.work(now, self.sight())
         {
@@ -248,6 +252,7 @@ impl Session {
             may_park: true,
             room_most: self.sizes.room,
             ages: self.ages(),
+            counts: self.counts,
             position: self.position,
         }
     }

@@ -101,6 +101,10 @@ const AGE_AND_CRASH: Case = Case {
     bounds: "owners 1 failures 1 ages 1 events 1",
     reaches: &[GivenUp, GivenUpAgain],
 };
+const AGE_AND_COMMIT: Case = Case {
+    bounds: "owners 1 failures 1 ages 1 events 2 worlds 60000",
+    reaches: &[GivenUp, TakenOverWithRow],
+};
 const AGE_AND_SUSPENSION: Case = Case {
     bounds: "failures 1 ages 1 suspensions 1 oversizes 1 events 1",
     reaches: &[GivenUp],
@@ -169,6 +173,7 @@ fn runs_may_be_too_large() {
 fn events_may_become_too_old() {
     holds(&AGE);
     holds(&AGE_AND_CRASH);
+    holds(&AGE_AND_COMMIT);
     holds(&AGE_AND_SUSPENSION);
 }
 
@@ -282,6 +287,14 @@ fn each_rule_that_is_left_out_is_noticed() {
         (Variant::Machine(DrainsBesideAttempt), "leaves 1 failures 1"),
         (
             Variant::Machine(PassesUnwrittenLetters),
+            "owners 1 failures 1 ages 1",
+        ),
+        (
+            Variant::Machine(SendsBeforeRow),
+            "owners 1 failures 1 ages 1",
+        ),
+        (
+            Variant::Machine(LiveBeforeCommit),
             "owners 1 failures 1 ages 1",
         ),
         (Variant::ParksBehindAttempt, "leaves 1 failures 1"),

@@ -276,6 +276,10 @@ impl World {
             ..
         } = self;
         let session = Rc::make_mut(&mut sessions[number]);
+        let reaches = matches!(act, Act::Delivered | Act::Failed { reached: true });
+        if let Some((_, first, last)) = session.attempt.filter(|_| is_owner && reaches) {
+            outside.arrived_in_time((first, last));
+        }
         match act {
             Act::Told => session.told(outside, is_owner),
             Act::BucketEnds => session.bucket_ends(outside.end()),

@@ -4,6 +4,7 @@
 //! Everything that is asked of it is decided from its own state and the number of events that wait.
 
 mod asked;
+mod behind;
 mod draining;
 mod expiry;
 mod writing;
@@ -12,6 +13,7 @@ use std::time::Instant;
 
 use parcelhook_crds::lane::{Incarnation, LaneRow, LastFailure, NotBefore, ParkReason};
 
+use self::behind::Behind;
 use super::drain::Drain;
 use super::parks::Parks;
 use super::row::{Lacks, RowWrites};
@@ -107,6 +109,7 @@ pub struct Backlog<E> {
     /// Events that were delivered by the attempt with which the lane left live, and of which copies are on
     /// their way all the same: they do not count as parked.
     insured: u32,
+    behind: Behind,
 }
 
 impl<E: Event> Backlog<E> {
@@ -136,6 +139,7 @@ impl<E: Event> Backlog<E> {
             oversize: Oversize::default(),
             lost: 0,
             insured: 0,
+            behind: Behind::default(),
         }
     }
 
@@ -171,6 +175,7 @@ impl<E: Event> Backlog<E> {
             oversize: Oversize::default(),
             lost: 0,
             insured: 0,
+            behind: Behind::inherited(row.delivered_through),
         }
     }
 
@@ -303,7 +308,7 @@ impl<E: Event> Backlog<E> {
                 }
                 let idle = !drain.is_attempting() && !self.suspended;
                 if idle && self.has_transaction(drain, sight.position) {
-                    return Some(Work::Attempt);
+                    return self.attempt_work(sight);
                 }
                 if all_seen && self.holds(insured) && self.may_cut_over(drain) {
                     return Some(Work::Tombstone);
@@ -314,12 +319,32 @@ impl<E: Event> Backlog<E> {
         }
     }
 
+    /// What is left to do before events may be sent that are ready.
+    fn attempt_work(&self, sight: Sight) -> Option<Work> {
+        if self.behind.is_told(sight.counts) || weakened(Weakness::SendsBeforeRow) {
+            return Some(Work::Attempt);
+        }
+        self.row.is_owed().then_some(Work::WriteRow)
+    }
+
+    /// The group's commit is at this offset.
+    pub(super) fn committed(&mut self, offset: i64) {
+        self.behind.committed(offset);
+    }
+
+    /// The least commit with which the lane may be live again, if it has to wait for one.
+    pub(super) fn awaits_commit(&self) -> Option<i64> {
+        let awaited = self.behind.awaits_commit();
+        awaited.filter(|_| !weakened(Weakness::LiveBeforeCommit))
+    }
+
     /// Whether new events wait instead of being parked, because the lane is about to be live.
     pub(super) fn holds(&self, insured: bool) -> bool {
         match &self.phase {
             Phase::Draining(drain) => {
                 !insured
                     && !self.suspended
+                    && self.awaits_commit().is_none()
                     && drain.is_empty()
                     && !drain.has_gap()
                     && drain.has_scanned(self.parked_end())

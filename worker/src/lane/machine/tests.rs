@@ -71,6 +71,7 @@ fn sight(position: i64) -> Sight {
             elsewhere: i64::MIN,
         },
         position,
+        counts: true,
     }
 }
 
@@ -128,6 +129,9 @@ fn a_bucket_that_ends_below_the_place_to_read_from_is_read_from_its_start() {
     let told = lane.write_row(1, 0, now).unwrap();
     assert_eq!((told.delivered_through, told.resume_offset), (5, 2));
     lane.written(1, 0);
+    assert_eq!(lane.awaits_commit(), Some(5), "4 may have been given up");
+    assert_eq!(lane.work(now, sight(6)), Some(Work::More));
+    lane.committed(5);
     assert_eq!(lane.work(now, sight(6)), Some(Work::Tombstone));
 }
 

@@ -26,6 +26,10 @@ pub(in crate::lane) enum Weakness {
     PassesWhatIsSent,
     /// What is given up counts as done before its dead letter is acked.
     PassesUnwrittenLetters,
+    /// What comes behind a given up event is sent before a row tells of that.
+    SendsBeforeRow,
+    /// Live again before the group's commit has passed what was given up.
+    LiveBeforeCommit,
     /// Parked events are sent while the attempt that began live is in flight.
     DrainsBesideAttempt,
 }

@@ -147,4 +147,6 @@ pub struct Sight {
     pub position: i64,
     /// What is too old.
     pub ages: Ages,
+    /// Whether a commit carries the owner's epoch: a successor finds the rows that it has written.
+    pub counts: bool,
 }

@@ -296,7 +296,7 @@ impl Bench {
                 .or_default()
                 .extend(offsets(&launch));
         }
-        self.shard.over(launch.began);
+        self.shard.over(launch.began, &launch.sent);
         self.shard
             .ended(launch.key, &launch.sent, attempt, self.now);
         self.settle();

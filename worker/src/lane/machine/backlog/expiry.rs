@@ -101,6 +101,7 @@ impl<E: Event> Backlog<E> {
         let why = drain.letter_written(number)?;
         if let Some((events, last)) = drain.let_go() {
             self.passed(last);
+            self.behind.gave_up(last);
             // A transaction that lost events is formed anew.
             self.attempted = self.attempted.filter(|(first, _)| *first > last);
             self.parked = self.parked.saturating_sub(u64::from(events));

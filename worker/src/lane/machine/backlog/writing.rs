@@ -54,12 +54,14 @@ impl<E: Event> Backlog<E> {
         now: Instant,
     ) -> LaneRow {
         self.row.produce(number, now);
+        self.behind.row_produced();
         self.resume_told = self.resume_offset;
         self.row(bucket)
     }
 
     pub(in crate::lane::machine) fn row_for_new_epoch(&mut self, bucket: i32) -> LaneRow {
         self.row = RowWrites::written();
+        self.behind.row_of_new_epoch();
         self.resume_told = self.resume_offset;
         self.row(bucket)
     }
@@ -122,7 +124,11 @@ impl<E: Event> Backlog<E> {
         if let Some(why) = self.letter_written(number) {
             return Some(Written::DeadLetter(why));
         }
-        self.row.acked(number).then_some(Written::Row)
+        let ours = self.row.acked(number);
+        if ours {
+            self.behind.row_written(true);
+        }
+        ours.then_some(Written::Row)
     }
 
     /// An event that is not delivered lies below the place to read from only in another log than the one
@@ -143,8 +149,9 @@ impl<E: Event> Backlog<E> {
             *tombstone = None;
             return;
         }
-        if !self.parks.failed(number) && !self.letter_refused(number) {
-            self.row.failed(number);
+        let others = self.parks.failed(number) || self.letter_refused(number);
+        if !others && self.row.failed(number) {
+            self.behind.row_written(false);
         }
     }
 
