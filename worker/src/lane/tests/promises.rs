@@ -260,6 +260,35 @@ fn a_burst_over_many_lanes_goes_out_in_turns_and_slow_receivers_hold_nobody_up()
     assert_eq!(bench.frontier(0), 2);
 }
 
+/// A body stays in memory until its receiver has answered.
+#[test]
+fn transactions_become_smaller_as_bodies_pile_up_and_every_lane_still_sends() {
+    let mut bench = Bench::new([]);
+    bench.shard = Shard::new(Surroundings {
+        budget_bytes: 16_000,
+        ..surroundings()
+    });
+    bench.apply((1..=40).map(target));
+    bench.assign(0, vec![]);
+    let value = "v".repeat(400);
+    bench.take(0, (0..3).map(|offset| record_of(offset, &value)).collect());
+    assert_eq!(bench.in_flight.len(), 40);
+    let events = |launch: &Launch<Uuid>| launch.sent.events;
+    let sent: Vec<u32> = bench.in_flight.iter().map(events).collect();
+    assert_eq!((sent[0], sent[39]), (3, 1), "{sent:?}");
+    assert!(sent.is_sorted_by(|one, next| one >= next), "{sent:?}");
+    while !bench.in_flight.is_empty() {
+        bench.end(0, delivered());
+    }
+    assert_eq!(bench.frontier(0), 3);
+    bench.take(0, (3..6).map(|offset| record_of(offset, &value)).collect());
+    assert_eq!(
+        events(&bench.in_flight[0]),
+        3,
+        "all that was taken is given back"
+    );
+}
+
 #[test]
 fn pending_is_exact() {
     let mut bench = Bench::new([target(1)]);
