@@ -170,3 +170,17 @@ async fn the_first_worker_of_a_group_claims_it() -> Result<()> {
     assert_eq!(claim("claimed.a", "one", &grown).await??, made);
     Ok(())
 }
+
+/// Nobody is the first: each makes what the others have not made yet.
+#[tokio::test]
+async fn workers_that_begin_at_once_on_a_new_cluster_all_get_their_topics() -> Result<()> {
+    let kafka = Kafka::cluster(3).await?;
+    for round in 0..8 {
+        let prefix = format!("at-once-{round}");
+        let begun = (0..4).map(|_| ensured(&kafka, &prefix, true));
+        for worker in futures::future::join_all(begun).await {
+            worker.with_context(|| prefix.clone())?;
+        }
+    }
+    Ok(())
+}

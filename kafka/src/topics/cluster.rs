@@ -194,16 +194,29 @@ impl Cluster {
         }
     }
 
-    /// All settings of topics that exist.
+    /// All settings of topics that exist. A broker that has not heard of one that somebody has just made
+    /// is asked again, for as long as an answer may take.
     pub(super) async fn settings(
         &self,
         names: impl Iterator<Item = &str>,
     ) -> Result<Found, TopicsError> {
         let names: Vec<&str> = names.collect();
-        let mut found = Found::default();
         if names.is_empty() {
-            return Ok(found);
+            return Ok(Found::default());
         }
+        let deadline = clock::now() + TIMEOUT;
+        loop {
+            let found = self.described(&names).await?;
+            let is_known = |name: &&str| found.of(name).is_some_and(|found| !found.is_empty());
+            if names.iter().all(is_known) || clock::now() >= deadline {
+                return Ok(found);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn described(&self, names: &[&str]) -> Result<Found, TopicsError> {
+        let mut found = Found::default();
         let resources: Vec<_> = names
             .iter()
             .map(|name| ResourceSpecifier::Topic(name))
@@ -213,7 +226,10 @@ impl Cluster {
             what: "the settings of topics could not be asked",
             error,
         })?;
-        for (result, name) in results.into_iter().zip(&names) {
+        for (result, name) in results.into_iter().zip(names) {
+            if is_missing(result.as_ref().err().copied()) {
+                continue;
+            }
             let resource = result.map_err(|reason| TopicsError::Refused {
                 topic: (*name).to_owned(),
                 what: "to tell its settings",
