@@ -2,9 +2,9 @@
 //! half.
 //!
 //! What an event costs is the CPU time for all, over those that were delivered or parked. Events come at a
-//! steady rate that the machine can easily bear. In the run that is compared with, the
-//! same half delivers too, to a receiver of its own, so that the other half's receiver always gets the
-//! same. At the end of every run all targets take everything, and nothing may be lost of what was parked.
+//! steady rate that the machine can easily bear. In the run that is compared with, the same half delivers
+//! too, to a receiver of its own, so that the other half's receiver always gets the same. At the end of every
+//! run all targets take everything, and nothing may be lost of what was parked.
 
 use std::{net::SocketAddr, time::Duration};
 

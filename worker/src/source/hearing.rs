@@ -6,8 +6,8 @@
 //! Pure.
 //!
 //! One way into it: the number of a topic's partitions changes while the callback of a revocation runs.
-//! librdkafka joins again at once, and the revocation that it then hears the end of never ends for it
-//! (2.12, `rkcg_rebalance_incr_assignment`).
+//! librdkafka joins again at once, and when the callback ends, the revocation does not end for it (2.12,
+//! `rkcg_rebalance_incr_assignment`).
 
 use std::time::{Duration, Instant};
 
