@@ -23,7 +23,7 @@ use parcelhook_env::{
 use super::stage::{Setting, Stage};
 use crate::{
     load::Shape,
-    manifest::{Format, Manifests},
+    manifest::Format,
     report::{Findings, Report, Target},
 };
 
@@ -42,7 +42,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const FORMAT: Format = Format::Json;
 
 /// When the first request to each path arrived.
-type Firsts = Arc<Mutex<HashMap<String, Instant>>>;
+pub(super) type Firsts = Arc<Mutex<HashMap<String, Instant>>>;
 
 /// A hundred changes of one target.
 pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()> {
@@ -60,17 +60,12 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
     let load = stage.load(shape).await?;
     let topic = load.topics.first().context("no topic")?;
     let receiver = Receiver::builder().compact().start()?;
-    let firsts = Firsts::default();
-    let seen = Arc::clone(&firsts);
-    receiver.answer_by(move |request| {
-        let mut firsts = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        firsts.entry(request.path.clone()).or_insert(request.at);
-        Answer::ok()
-    });
+    let firsts = firsts_of(&receiver);
     let (worker, manifests) = stage.worker(&load, setting, receiver.address())?;
     let _worker = worker.start().await?;
     let mut random = fastrand::Rng::with_seed(stage.options.seed);
-    let changes = changes(&manifests, topic, &receiver, &firsts, &mut random);
+    let put = async |path: &str| manifests.put(0, topic, &FORMAT.into(), &receiver.url(path));
+    let changes = changes((CHANGES, Duration::ZERO), put, &firsts, &mut random);
     let (produced, mut took) = while_events_flow(stage.kafka, topic, shape, changes).await?;
     let verdict = all_delivered(&receiver, topic, &produced).await?;
     load.delete(stage.kafka).await?;
@@ -92,13 +87,25 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
     report.add(findings)
 }
 
+/// When the first request to each path arrives, from now on.
+pub(super) fn firsts_of(receiver: &Receiver) -> Firsts {
+    let firsts = Firsts::default();
+    let seen = Arc::clone(&firsts);
+    receiver.answer_by(move |request| {
+        let mut firsts = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        firsts.entry(request.path.clone()).or_insert(request.at);
+        Answer::ok()
+    });
+    firsts
+}
+
 const VALUE: &str = r#"{"text":"something that happened, in about sixty-four letters ...."}"#;
 
-/// Changes the target again and again; how long each change took.
-async fn changes(
-    manifests: &Manifests,
-    topic: &str,
-    receiver: &Receiver,
+/// Changes a target to one path after the other with `put`, from `/0` on, with `rest` between two changes
+/// at least; how long each change took.
+pub(super) async fn changes(
+    (count, rest): (usize, Duration),
+    put: impl AsyncFn(&str) -> Result<()>,
     firsts: &Firsts,
     random: &mut fastrand::Rng,
 ) -> Result<Vec<Duration>> {
@@ -110,11 +117,11 @@ async fn changes(
         .await
     };
     first_at("/0").await?;
-    let mut took = Vec::with_capacity(CHANGES);
-    for version in 1..=CHANGES {
-        tokio::time::sleep(PAUSE_AT_MOST.mul_f64(random.f64())).await;
+    let mut took = Vec::with_capacity(count);
+    for version in 1..=count {
+        tokio::time::sleep(rest + PAUSE_AT_MOST.mul_f64(random.f64())).await;
         let path = format!("/{version}");
-        manifests.put(0, topic, &FORMAT.into(), &receiver.url(&path))?;
+        put(&path).await?;
         let replaced = clock::now();
         let live = first_at(&path).await?;
         took.push(live.saturating_duration_since(replaced));
@@ -123,7 +130,7 @@ async fn changes(
 }
 
 /// Produces to every partition, portion after portion, until `story` has come to its end.
-async fn while_events_flow<T>(
+pub(super) async fn while_events_flow<T>(
     kafka: &Kafka,
     topic: &str,
     shape: Shape,
@@ -163,7 +170,7 @@ async fn all_delivered(receiver: &Receiver, topic: &str, produced: &Produced) ->
 }
 
 /// The smallest of the sorted values that at least this share of them do not exceed, in seconds.
-fn percentile(sorted: &[Duration], share: f64) -> f64 {
+pub(super) fn percentile(sorted: &[Duration], share: f64) -> f64 {
     let rank = (share * sorted.len() as f64).ceil() as usize;
     let value = sorted.get(rank.saturating_sub(1));
     value.map_or(f64::NAN, Duration::as_secs_f64)

@@ -8,6 +8,7 @@ mod down;
 mod idle;
 mod latency;
 mod memory;
+mod operator;
 mod parking;
 mod refused;
 mod stage;
@@ -35,6 +36,8 @@ pub(crate) enum Scenario {
     Latency,
     /// How soon a changed manifest is live while events flow.
     Change,
+    /// The same with resources in Kubernetes, many of them, and what the operator costs.
+    Operator,
     /// What targets that are DOWN cost the others.
     Down,
     /// What parking costs, beside merely reading.
@@ -71,6 +74,7 @@ pub(crate) fn measure(options: &Options) -> Result<()> {
                 Scenario::Idle => idle::measure(&stage, &mut report).await,
                 Scenario::Latency => latency::measure(&stage, &mut report).await,
                 Scenario::Change => change::measure(&stage, &mut report).await,
+                Scenario::Operator => operator::measure(&stage, &mut report).await,
                 Scenario::Down => down::measure(&stage, &mut report).await,
                 Scenario::Parking => parking::parking(&stage, &mut report).await,
                 Scenario::Drain => parking::drain(&stage, &mut report).await,

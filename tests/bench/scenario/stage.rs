@@ -2,6 +2,7 @@
 
 use std::{
     net::SocketAddr,
+    path::Path,
     sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
@@ -79,6 +80,22 @@ impl<'a> Stage<'a> {
     /// The settings of a worker that runs these manifests.
     pub(crate) fn settings(&self, manifests: &Manifests) -> worker::Settings {
         self.worker.settings(&self.bootstrap, manifests)
+    }
+
+    /// The settings of a worker of the group `default` that gets its targets from a namespace.
+    pub(crate) fn worker_in_kubernetes(
+        &self,
+        (namespace, kubeconfig): (&str, &Path),
+    ) -> worker::Settings {
+        let place = (namespace, kubeconfig);
+        let settings =
+            worker::Settings::in_kubernetes(&self.worker.0, &self.bootstrap, "default", place);
+        settings.flag("--installation", namespace)
+    }
+
+    /// The brokers to ask first.
+    pub(crate) fn bootstrap(&self) -> &str {
+        &self.bootstrap
     }
 
     /// Removes the topics that workers with this prefix made for themselves.
