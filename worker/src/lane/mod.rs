@@ -13,6 +13,7 @@
 mod absent;
 mod attempts;
 mod bodies;
+mod commits;
 mod drained;
 mod drains;
 pub mod driver;

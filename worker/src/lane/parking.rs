@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::lane::{Epoch, ParkReason};
+use parcelhook_crds::lane::ParkReason;
 
 use super::absent::tell;
 use super::gate::Held;
@@ -15,7 +15,7 @@ use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
 use super::surroundings::Surroundings;
-use super::{Away, Lane, LaneKey};
+use super::{Away, LaneKey};
 use crate::clock;
 use crate::failpoint::{self, Failpoint};
 use crate::park::bucket::bucket;
@@ -36,7 +36,7 @@ impl<P> Shard<P> {
         self.mind_age(key, now);
         self.heed_stop(key, now);
         let ages = self.ages(key, now);
-        self.tell_committed(key);
+        self.hear_commit(key);
         loop {
             let Some(partition) = self.partitions.get_mut(&key.slot) else {
                 return false;
@@ -51,7 +51,7 @@ impl<P> Shard<P> {
                 return false;
             };
             let Some(work) = next_work(partition, key, may_park, (room, now, ages)) else {
-                self.await_commit(key);
+                self.ask_for_commit(key);
                 self.wake_when_due(key, now);
                 return false;
             };
@@ -313,39 +313,6 @@ impl<P> Shard<P> {
                 partition.write_again = Some(now + WRITE_AGAIN);
                 self.take_new_epoch(slot, now);
             }
-        }
-    }
-
-    /// The group's commit is at this offset: lanes may wait for that.
-    pub(super) fn stir_awaiting(&mut self, slot: u32, epoch: Epoch, committed: i64) {
-        let Some(partition) = self.partitions.get_mut(&slot) else {
-            return;
-        };
-        partition.committed = partition.committed.max(committed);
-        partition.counted = Some(epoch);
-        let awaits = |(key, lane): (LaneKey, &Lane)| lane.machine.awaits_commit().map(|_| key);
-        let waiting: Vec<LaneKey> = partition.lanes().filter_map(awaits).collect();
-        waiting.into_iter().for_each(|key| self.stir(key));
-    }
-
-    fn tell_committed(&mut self, key: LaneKey) {
-        if let Some(partition) = self.partitions.get_mut(&key.slot) {
-            let committed = partition.committed;
-            if let Some(lane) = partition.lane_mut(key) {
-                lane.machine.committed(committed);
-            }
-        }
-    }
-
-    /// A lane that waits for a commit is stirred by it.
-    fn await_commit(&self, key: LaneKey) {
-        let partition = self.partitions.get(&key.slot);
-        let awaited = partition.and_then(|partition| {
-            let lane = partition.lane(key)?;
-            Some((partition, lane.machine.awaits_commit()?))
-        });
-        if let Some((partition, offset)) = awaited {
-            partition.progress().tell_committed_from(offset);
         }
     }
 

@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use parcelhook_crds::compiled::{CompiledTarget, Source};
-use parcelhook_crds::lane::Epoch;
 use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
+use super::commits::Committed;
 use super::gate::{Gates, Held};
 use super::own::Own;
 use super::stamp::{Stamp, Stamps};
@@ -65,10 +65,8 @@ pub struct Partition {
     pub has_run: bool,
     /// When all that is written of it is written again.
     pub renew_at: Option<Instant>,
-    /// The group's commit as far as it was asked for.
-    pub committed: i64,
-    /// The epoch in it.
-    pub counted: Option<Epoch>,
+    /// The group's commit as far as it was told.
+    pub(super) committed: Committed,
     /// What a new configuration brings waits for a commit.
     pub gates: Gates,
     /// What came before the partition was owned.
@@ -102,8 +100,7 @@ impl Partition {
             has_orphans: false,
             has_run: false,
             renew_at: None,
-            committed: 0,
-            counted: None,
+            committed: Committed::default(),
             gates: Gates::default(),
             early: Early::default(),
             orders: 0,
@@ -163,11 +160,6 @@ impl Partition {
             .filter(|(_, lane)| lane.uid == uid)
             .map(|(key, _)| key)
             .collect()
-    }
-
-    /// Whether a commit carries the present owner's epoch.
-    pub fn counts(&self) -> bool {
-        self.own.is_some_and(|own| self.counted == Some(own.epoch))
     }
 
     /// Whether more than that many bytes wait for a lane.

@@ -129,7 +129,7 @@ impl<P> Shard<P> {
         self.advance(slot, now, |take_over| take_over.committed(epoch, cfg));
         self.ask_for_stale(slot, epoch);
         self.open_gate(slot, offset, cfg, now);
-        self.stir_awaiting(slot, epoch, offset);
+        self.commit_told(slot, epoch, offset);
     }
 
     /// What became of an order that concerns a whole partition.

@@ -319,25 +319,6 @@ impl<E: Event> Backlog<E> {
         }
     }
 
-    /// What is left to do before events may be sent that are ready.
-    fn attempt_work(&self, sight: Sight) -> Option<Work> {
-        if self.behind.is_told(sight.counts) || weakened(Weakness::SendsBeforeRow) {
-            return Some(Work::Attempt);
-        }
-        self.row.is_owed().then_some(Work::WriteRow)
-    }
-
-    /// The group's commit is at this offset.
-    pub(super) fn committed(&mut self, offset: i64) {
-        self.behind.committed(offset);
-    }
-
-    /// The least commit with which the lane may be live again, if it has to wait for one.
-    pub(super) fn awaits_commit(&self) -> Option<i64> {
-        let awaited = self.behind.awaits_commit();
-        awaited.filter(|_| !weakened(Weakness::LiveBeforeCommit))
-    }
-
     /// Whether new events wait instead of being parked, because the lane is about to be live.
     pub(super) fn holds(&self, insured: bool) -> bool {
         match &self.phase {

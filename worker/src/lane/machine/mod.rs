@@ -201,11 +201,6 @@ impl<E: Event> Machine<E> {
         backlog.work(now, sight, self.live.is_attempting())
     }
 
-    /// The least commit of the group that the lane waits for before it may be live again, if it does.
-    pub fn awaits_commit(&self) -> Option<i64> {
-        self.backlog()?.awaits_commit()
-    }
-
     /// When [`Machine::work`] should be asked again, if nothing happens.
     pub fn wake(&self) -> Option<Instant> {
         match &self.backlog {
@@ -237,13 +232,6 @@ impl<E: Event> Machine<E> {
             self.backlog = None;
         }
         written
-    }
-
-    /// The group's commit is at this offset.
-    pub fn committed(&mut self, offset: i64) {
-        if let Some(backlog) = &mut self.backlog {
-            backlog.committed(offset);
-        }
     }
 
     /// A run or a row was not written, or nobody knows: it and everything behind it goes again.

@@ -5,6 +5,40 @@
 //! nothing later is sent before a row tells of what was given up, and the lane is live again only when the
 //! group's commit has passed it. Owns how far both have come.
 
+use super::Backlog;
+use crate::lane::machine::weak::{Weakness, weakened};
+use crate::lane::machine::{Event, Machine, Sight, Work};
+
+impl<E: Event> Machine<E> {
+    /// The group's commit is at this offset.
+    pub fn committed(&mut self, offset: i64) {
+        if let Some(backlog) = &mut self.backlog {
+            backlog.behind.committed(offset);
+        }
+    }
+
+    /// The least commit of the group that the lane waits for before it may be live again, if it does.
+    pub fn awaits_commit(&self) -> Option<i64> {
+        self.backlog.as_ref()?.awaits_commit()
+    }
+}
+
+impl<E: Event> Backlog<E> {
+    /// What is left to do before events may be sent that are ready.
+    pub(super) fn attempt_work(&self, sight: Sight) -> Option<Work> {
+        if self.behind.is_told(sight.counts) || weakened(Weakness::SendsBeforeRow) {
+            return Some(Work::Attempt);
+        }
+        self.row.is_owed().then_some(Work::WriteRow)
+    }
+
+    /// The least commit with which the lane may be live again, if it has to wait for one.
+    pub(super) fn awaits_commit(&self) -> Option<i64> {
+        let awaited = self.behind.awaits_commit();
+        awaited.filter(|_| !weakened(Weakness::LiveBeforeCommit))
+    }
+}
+
 /// See the module.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Behind {
