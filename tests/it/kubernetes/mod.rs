@@ -18,6 +18,7 @@ mod quiet;
 mod release;
 mod rights;
 mod shown;
+mod skipping;
 mod soon;
 mod story;
 mod strange;

@@ -177,7 +177,6 @@ impl<P> Shard<P> {
                 if let Some(lane) = self.lane_mut(lane_key) {
                     lane.machine.drained(key.drain, runs, scanned_to);
                     self.count_room(lane_key);
-                    self.tell_if_stopped(lane_key);
                     self.count_lost(lane_key);
                     self.stir(lane_key);
                 }

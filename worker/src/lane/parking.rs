@@ -34,6 +34,7 @@ impl<P> Shard<P> {
         self.follow_drain(key);
         self.settle(key, (self.surroundings.unix_millis)(now));
         self.mind_age(key, now);
+        self.tell_if_stopped(key);
         self.heed_stop(key, now);
         let ages = self.ages(key, now);
         self.hear_commit(key);

@@ -77,7 +77,6 @@ impl<P> Shard<P> {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
-        let id = partition.id.clone();
         let Some(lane) = partition.lane_mut(key) else {
             return;
         };
@@ -85,11 +84,12 @@ impl<P> Shard<P> {
             return;
         };
         let told = std::mem::replace(&mut away.stopped, backlog.is_stopped());
-        if away.stopped
-            && !told
-            && let Some(target) = self.targets.get(&lane.uid)
-        {
-            target.lane_stopped(&id, backlog.parked, backlog.delivered_through);
+        if !away.stopped || told {
+            return;
+        }
+        let (parked, through) = (backlog.parked, backlog.delivered_through);
+        if let Some(target) = self.targets.get(&lane.uid) {
+            target.lane_stopped(&partition.id, parked, through);
         }
     }
 }

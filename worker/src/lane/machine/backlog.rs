@@ -166,7 +166,7 @@ impl<E: Event> Backlog<E> {
             },
             last_request: row.last_request,
             need,
-            parks: Parks::default(),
+            parks: Parks::behind(row.parked_through),
             row: RowWrites::written(),
             phase: Phase::Parking,
             drains: 0,

@@ -34,6 +34,14 @@ pub(super) struct Parks {
 }
 
 impl Parks {
+    /// Those of a successor: its predecessors have parked everything up to this offset.
+    pub(super) fn behind(parked_through: Option<i64>) -> Self {
+        Self {
+            last: parked_through,
+            ..Self::default()
+        }
+    }
+
     /// Events of the queue that are on their way.
     pub(super) fn events(&self) -> u64 {
         self.on_their_way
@@ -57,9 +65,11 @@ impl Parks {
         self.highest.map_or(0, |highest| highest + 1)
     }
 
-    /// A run is produced. Returns the source offset that it follows.
+    /// A run is produced. Returns the source offset that it follows; none for the first, and when a
+    /// predecessor has parked the run as well: what came before it then is not known.
     pub(super) fn produce(&mut self, number: u64, span: Span) -> Option<i64> {
-        let prev = self.last.replace(span.last);
+        let last = self.last.replace(span.last);
+        let prev = last.filter(|last| *last < span.first);
         self.on_their_way.push_back(Park {
             number,
             events: span.events,
@@ -136,6 +146,22 @@ mod tests {
         assert_eq!(parks.settle(), Some((2, 6)));
         assert_eq!(parks.settle(), Some((3, 9)));
         assert_eq!((parks.events(), parks.end()), (0, 102));
+    }
+
+    #[test]
+    fn a_successor_names_what_its_predecessors_parked_unless_it_parks_that_again() {
+        let mut behind = Parks::behind(Some(6));
+        assert_eq!(behind.produce(1, run(8, 9)), Some(6));
+        assert_eq!(behind.produce(2, run(10, 10)), Some(9));
+        assert!(behind.failed(1));
+        assert_eq!(behind.produce(3, run(8, 10)), Some(6));
+
+        let mut again = Parks::behind(Some(6));
+        assert_eq!(again.produce(1, run(5, 6)), None);
+        assert_eq!(again.produce(2, run(8, 8)), Some(6));
+        assert!(again.failed(1));
+        assert_eq!(again.produce(3, run(5, 6)), None);
+        assert_eq!(Parks::behind(None).produce(1, run(5, 6)), None);
     }
 
     #[test]

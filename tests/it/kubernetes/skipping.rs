@@ -1,0 +1,122 @@
+//! Parked events that are gone from the middle: the lane stops, and a person gives them up.
+
+use anyhow::{Result, ensure};
+use parcelhook_env::{
+    check::Expected,
+    eventually,
+    kafka::{Event, Read},
+    process::Process,
+    receiver::{Answer, Receiver},
+    worker::Worker,
+};
+use serde_json::json;
+
+use super::release::Release;
+use crate::{manifest::Manifest, site::SOON};
+
+const HOOK: &str = "hook";
+
+/// One target on one partition, with retry topics that are no other test's.
+struct Site {
+    release: Release,
+    prefix: String,
+    topic: String,
+    receiver: Receiver,
+    _operator: Process,
+}
+
+impl Site {
+    async fn new() -> Result<Self> {
+        let release = Release::new("skipping").await?;
+        let prefix = release.home.namespace.clone();
+        let topic = release.kafka.create_topic("skipping", 1, &[]).await?;
+        let receiver = Receiver::start()?;
+        let retry = json!({"initialBackoff": "100ms", "maxBackoff": "1s"});
+        let target = Manifest::new(HOOK, &topic, &receiver.url("/")).with("retry", retry);
+        release.apply(&target).await?;
+        Ok(Self {
+            _operator: release.operator_with(&["--prefix", &prefix]).await?,
+            release,
+            prefix,
+            topic,
+            receiver,
+        })
+    }
+
+    async fn worker(&self) -> Result<Worker> {
+        let settings = self.release.worker().await?;
+        settings.flag("--prefix", &self.prefix).start().await
+    }
+
+    /// Produces an event and waits until it is delivered, or parked.
+    async fn produce(&self, offset: i64) -> Result<()> {
+        let kafka = self.release.kafka;
+        let event = Event::new(offset.to_string());
+        kafka.produce(&self.topic, [event]).await?;
+        eventually("its commit", SOON, async || {
+            let group = format!("{}.{}.default", self.prefix, self.release.own);
+            let committed = kafka.committed(&group, &self.topic).await?;
+            ensure!(committed[&0] == Some(offset + 1), "{committed:?}");
+            Ok(())
+        })
+        .await
+    }
+
+    /// The retry topic loses one of its records: the others are written again, and all before them deleted.
+    async fn lose(&self, lost: usize) -> Result<()> {
+        let (kafka, retry) = (self.release.kafka, format!("{}.retry", self.prefix));
+        let mut parked = kafka.read(&retry).await?;
+        parked.remove(lost);
+        let [.., last] = parked.as_slice() else {
+            anyhow::bail!("nothing is parked");
+        };
+        let (bucket, end) = (last.partition, last.offset + 1);
+        let left = parked.iter().map(|Read { event, .. }| event.clone());
+        kafka.produce(&retry, left).await?;
+        kafka.delete_records(&retry, bucket, end).await
+    }
+
+    /// Waits until these events have been delivered, once, in order, and no other.
+    async fn delivered(&self, offsets: &[i64]) -> Result<()> {
+        let mut expected = Expected::default();
+        expected.add(&self.topic, 0, offsets.iter().copied());
+        eventually("what is left, once and in order", SOON, async || {
+            let verdict = expected.compare(&self.receiver.accepted()?);
+            verdict.kept_exactly_once()
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_lane_that_lacks_its_next_event_stops_until_a_person_skips_it() -> Result<()> {
+    let site = Site::new().await?;
+    site.receiver.answer(Answer::status(503)?);
+    let worker = site.worker().await?;
+    site.release.shows(HOOK, "Ready", "True Ready").await?;
+    for offset in 0..3 {
+        site.produce(offset).await?;
+    }
+    worker.kill().await?;
+    site.lose(1).await?;
+
+    site.receiver.answer(Answer::ok());
+    let worker = site.worker().await?;
+    worker.process().says("lane has stopped", SOON).await?;
+    site.delivered(&[0]).await?;
+    site.produce(3).await?;
+    site.delivered(&[0]).await?;
+    let shown = worker.targets().await?["targets"][0].clone();
+    assert_eq!(shown["reason"], "LaneStopped", "{shown}");
+
+    let skip = format!("parcelhook.dev/skip-to={}/0/1", site.topic);
+    let annotate = ["annotate", "deliverytarget", HOOK, &skip];
+    site.release.home.kubectl(&annotate).await?;
+    site.delivered(&[0, 2, 3]).await?;
+    worker
+        .process()
+        .says("a person gave up the lane's events up to an offset", SOON)
+        .await?;
+    Ok(())
+}
