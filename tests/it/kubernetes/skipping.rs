@@ -1,4 +1,4 @@
-//! Parked events that are gone from the middle: the lane stops, and a person gives them up.
+//! Parked events that are gone from the retry topic: the lane stops, and a person gives them up.
 
 use anyhow::{Result, ensure};
 use parcelhook_env::{
@@ -26,10 +26,10 @@ struct Site {
 }
 
 impl Site {
-    async fn new() -> Result<Self> {
-        let release = Release::new("skipping").await?;
+    async fn new(purpose: &str) -> Result<Self> {
+        let release = Release::new(purpose).await?;
         let prefix = release.home.namespace.clone();
-        let topic = release.kafka.create_topic("skipping", 1, &[]).await?;
+        let topic = release.kafka.create_topic(purpose, 1, &[]).await?;
         let receiver = Receiver::start()?;
         let retry = json!({"initialBackoff": "100ms", "maxBackoff": "1s"});
         let target = Manifest::new(HOOK, &topic, &receiver.url("/")).with("retry", retry);
@@ -76,6 +76,44 @@ impl Site {
         kafka.delete_records(&retry, bucket, end).await
     }
 
+    /// So many events are parked, each in a record of its own; then one of these is lost. Returns the worker
+    /// that has found out.
+    async fn parked_without(&self, events: i64, lost: usize) -> Result<Worker> {
+        self.receiver.answer(Answer::status(503)?);
+        let worker = self.worker().await?;
+        self.release.shows(HOOK, "Ready", "True Ready").await?;
+        for offset in 0..events {
+            self.produce(offset).await?;
+        }
+        self.row_tells(events - 1).await?;
+        worker.kill().await?;
+        self.lose(lost).await?;
+        self.receiver.answer(Answer::ok());
+        let worker = self.worker().await?;
+        worker.process().says("lane has stopped", SOON).await?;
+        Ok(worker)
+    }
+
+    /// Waits until the lane's row says that everything up to an offset is parked.
+    async fn row_tells(&self, offset: i64) -> Result<()> {
+        let lanes = format!("{}.lanes", self.prefix);
+        let told = format!("\"parkedThrough\":{offset}");
+        eventually(&told, SOON, async || {
+            let rows = self.release.kafka.read(&lanes).await?.into_iter();
+            let mut rows = rows.filter_map(|row| String::from_utf8(row.event.value?).ok());
+            ensure!(rows.any(|row| row.contains(&told)), "no such row");
+            Ok(())
+        })
+        .await
+    }
+
+    async fn skip_to(&self, offset: i64) -> Result<()> {
+        let skip = format!("parcelhook.dev/skip-to={}/0/{offset}", self.topic);
+        let annotate = ["annotate", "deliverytarget", HOOK, &skip];
+        self.release.home.kubectl(&annotate).await?;
+        Ok(())
+    }
+
     /// Waits until these events have been delivered, once, in order, and no other.
     async fn delivered(&self, offsets: &[i64]) -> Result<()> {
         let mut expected = Expected::default();
@@ -91,32 +129,29 @@ impl Site {
 
 #[tokio::test]
 async fn a_lane_that_lacks_its_next_event_stops_until_a_person_skips_it() -> Result<()> {
-    let site = Site::new().await?;
-    site.receiver.answer(Answer::status(503)?);
-    let worker = site.worker().await?;
-    site.release.shows(HOOK, "Ready", "True Ready").await?;
-    for offset in 0..3 {
-        site.produce(offset).await?;
-    }
-    worker.kill().await?;
-    site.lose(1).await?;
-
-    site.receiver.answer(Answer::ok());
-    let worker = site.worker().await?;
-    worker.process().says("lane has stopped", SOON).await?;
+    let site = Site::new("skipping").await?;
+    let worker = site.parked_without(3, 1).await?;
     site.delivered(&[0]).await?;
     site.produce(3).await?;
     site.delivered(&[0]).await?;
     let shown = worker.targets().await?["targets"][0].clone();
     assert_eq!(shown["reason"], "LaneStopped", "{shown}");
 
-    let skip = format!("parcelhook.dev/skip-to={}/0/1", site.topic);
-    let annotate = ["annotate", "deliverytarget", HOOK, &skip];
-    site.release.home.kubectl(&annotate).await?;
+    site.skip_to(1).await?;
     site.delivered(&[0, 2, 3]).await?;
-    worker
-        .process()
-        .says("a person gave up the lane's events up to an offset", SOON)
-        .await?;
+    let told = "a person gave up the lane's events up to an offset";
+    worker.process().says(told, SOON).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_lane_that_lacks_its_last_event_stops_too() -> Result<()> {
+    let site = Site::new("skipping-last").await?;
+    let _worker = site.parked_without(2, 1).await?;
+    site.delivered(&[0]).await?;
+    site.produce(2).await?;
+    site.delivered(&[0]).await?;
+
+    site.skip_to(1).await?;
+    site.delivered(&[0, 2]).await
 }

@@ -232,11 +232,11 @@ impl<E: Event> Backlog<E> {
         }
     }
 
-    /// Whether a record was skipped for what it follows, and what it follows never came. Such a lane
-    /// does not go live by itself.
+    /// Whether something that was parked is not there: what a record follows never came, or all is read and
+    /// the last that is known to be parked was not in it. Such a lane does not go live by itself.
     pub fn has_gap(&self) -> bool {
         match &self.phase {
-            Phase::Draining(drain) => drain.has_gap(),
+            Phase::Draining(drain) => self.lacks_some(drain),
             Phase::Parking | Phase::CuttingOver { .. } => false,
         }
     }
@@ -245,7 +245,7 @@ impl<E: Event> Backlog<E> {
     pub fn is_stopped(&self) -> bool {
         match &self.phase {
             Phase::Draining(drain) => {
-                drain.has_gap()
+                self.lacks_some(drain)
                     && drain.is_empty()
                     && !drain.is_attempting()
                     && self.has_read_all(drain)
@@ -327,7 +327,7 @@ impl<E: Event> Backlog<E> {
                     && !self.suspended
                     && self.awaits_commit().is_none()
                     && drain.is_empty()
-                    && !drain.has_gap()
+                    && !self.lacks_some(drain)
                     && drain.has_scanned(self.parked_end())
             }
             Phase::Parking | Phase::CuttingOver { .. } => false,

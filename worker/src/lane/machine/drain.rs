@@ -329,6 +329,11 @@ impl<E: Event> Drain<E> {
         Some((oldest.parked_at, oldest.event.is_elsewhere()))
     }
 
+    /// The last source offset that came, or was delivered before.
+    pub(super) fn through(&self) -> i64 {
+        self.through
+    }
+
     /// Whether a record was skipped for what it follows, and what it follows never came.
     pub(super) fn has_gap(&self) -> bool {
         self.ahead.is_some_and(|ahead| ahead > self.through)

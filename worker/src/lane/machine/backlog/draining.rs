@@ -48,7 +48,7 @@ impl<E: Event> Backlog<E> {
             return;
         };
         let left = drain.events();
-        let is_known = self.has_read_all(drain) && !drain.is_cut_short() && !drain.has_gap();
+        let is_known = self.has_read_all(drain) && !drain.is_cut_short() && !self.lacks_some(drain);
         if is_known && self.parked != left {
             self.parked = left;
             self.row.changed(Lacks::Count);
@@ -107,6 +107,16 @@ impl<E: Event> Backlog<E> {
     /// All that was ever parked has been read, and nothing is on its way.
     pub(super) fn has_read_all(&self, drain: &Drain<E>) -> bool {
         self.parks.is_empty() && drain.has_scanned(self.parked_end())
+    }
+
+    /// Whether something is missing of what was parked: in the middle, or at the end. What retention took
+    /// is counted and not waited for.
+    pub(super) fn lacks_some(&self, drain: &Drain<E>) -> bool {
+        let through = drain.through().max(self.delivered_through);
+        let forgets =
+            weakened(Weakness::ForgetsOwnParks) || weakened(Weakness::ForgetsPredecessorsParks);
+        let is_behind = !forgets && self.parked_through.is_some_and(|end| through < end);
+        drain.has_gap() || (is_behind && !drain.is_cut_short() && self.has_read_all(drain))
     }
 
     /// Whether the next transaction can be formed. One that was attempted waits until all of it is there,

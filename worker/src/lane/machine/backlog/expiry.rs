@@ -73,7 +73,7 @@ impl<E: Event> Backlog<E> {
             return Some(drain.wanted(sight.room_most).map(|_| Work::More));
         }
         let idle = !drain.is_attempting() && !self.may_send(now);
-        let all_read = drain.is_empty() && self.has_read_all(drain) && !drain.has_gap();
+        let all_read = drain.is_empty() && self.has_read_all(drain) && !self.lacks_some(drain);
         // With nothing left a lane is live again, due or not, unless its target is suspended.
         let rests = !drain.is_empty() || self.suspended && all_read;
         (idle && rests).then_some(Some(Work::Rest))
