@@ -23,6 +23,10 @@ pub use watches::{Scope, SecretSeen, targets as watch_targets};
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Objects of one page of a list. A page is in memory as a whole, and the objects' managed fields, which
+/// nobody here wants, are the larger part of it.
+const PAGE: u32 = 100;
+
 /// The name under which the operator owns what it writes.
 pub const FIELD_MANAGER: &str = "parcelhook-operator";
 

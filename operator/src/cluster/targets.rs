@@ -13,11 +13,8 @@ use parcelhook_crds::{API_VERSION, KIND};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Cluster, ClusterError, FIELD_MANAGER, asked};
+use super::{Cluster, ClusterError, FIELD_MANAGER, PAGE, asked};
 use crate::target::{Fetched, Secrets};
-
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
 
 /// Whether a target is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,13 +12,10 @@ use kube::runtime::watcher::{self, watcher};
 use kube::{Api, Resource};
 use parcelhook_crds::spec::DeliveryTarget;
 
-use super::Cluster;
+use super::{Cluster, PAGE};
 
 /// Which of several watches of a kind an event is from: each namespace has its own.
 pub type Scope = usize;
-
-/// Objects of one page of a list.
-const PAGE: u32 = 500;
 
 /// What a watch of Secrets tells. Nothing of their content is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -176,18 +176,16 @@ fn read(scope: Scope, guarded: DeserializeGuard<DeliveryTarget>) -> Option<Objec
     let (uid, namespace) = (meta.uid.as_deref()?.parse().ok()?, meta.namespace.clone()?);
     let (name, generation) = (meta.name.clone()?, meta.generation.unwrap_or_default());
     let version = meta.resource_version.clone().unwrap_or_default();
-    let ours = meta.annotations.iter().flatten();
+    let annotations = meta.annotations.iter().flatten();
+    let ours = annotations.filter(|(key, _)| is_ours(key));
     let asked = ours
-        .filter(|(key, _)| {
-            key.strip_prefix(GROUP)
-                .is_some_and(|rest| rest.starts_with('/'))
-        })
-        .map(|(key, value)| (key.clone(), value.clone()));
-    let asked = asked.collect();
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
     let body = match guarded.0 {
         Ok(mut target) => {
-            // More than half of an object, and of no use here.
+            // More than half of an object, and of no use here; kubectl annotates with all of the object.
             target.managed_fields_mut().clear();
+            target.annotations_mut().retain(|key, _| is_ours(key));
             Ok(Arc::new(target))
         }
         Err(invalid) => Err(invalid.error),
@@ -204,8 +202,14 @@ fn read(scope: Scope, guarded: DeserializeGuard<DeliveryTarget>) -> Option<Objec
     })
 }
 
+fn is_ours(annotation: &str) -> bool {
+    let rest = annotation.strip_prefix(GROUP);
+    rest.is_some_and(|rest| rest.starts_with('/'))
+}
+
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
     use kube::core::error_boundary::InvalidObject;
     use parcelhook_crds::status::DeliveryTargetStatus;
 
@@ -295,6 +299,26 @@ mod tests {
         assert_eq!(
             listed(&mut index, &[again]),
             [Change::Judge(again), Change::Missing(ONE)]
+        );
+    }
+
+    #[test]
+    fn of_what_others_write_into_an_object_nothing_is_kept() {
+        let mut index = Index::new(1);
+        let mut object = target(ONE, 1);
+        object.metadata.managed_fields = Some(vec![ManagedFieldsEntry::default()]);
+        let annotations = [
+            ("kubectl.kubernetes.io/last-applied-configuration", "{}"),
+            ("parcelhook.dev/retry-at", "x"),
+        ];
+        let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        object.metadata.annotations = Some(annotations.clone().into());
+        index.apply(0, Event::Apply(DeserializeGuard(Ok(object))));
+        let kept = index.get(ONE).unwrap().body.as_ref().unwrap();
+        assert!(kept.managed_fields().is_empty());
+        assert_eq!(
+            *kept.annotations(),
+            annotations[1..].iter().cloned().collect()
         );
     }
 

@@ -47,7 +47,8 @@ pub(super) struct Statuses {
 struct Written {
     at: Instant,
     version: Option<String>,
-    status: DeliveryTargetStatus,
+    /// What was written, until the watch shows it.
+    status: Option<DeliveryTargetStatus>,
 }
 
 impl Statuses {
@@ -154,12 +155,10 @@ impl Controller {
             Ok(version) => {
                 self.around.metrics.statuses_written.add(1);
                 self.tell_events(uid, &wrote.before, &wrote.status, now);
-                let status = wrote.status;
-                let at = now;
                 let written = Written {
-                    at,
+                    at: now,
                     version,
-                    status,
+                    status: Some(wrote.status),
                 };
                 self.statuses.written.insert(uid, written);
                 self.statuses.touch([uid]);
@@ -224,27 +223,24 @@ impl Controller {
         Some((there, wanted, urgency))
     }
 
-    /// The status that is there: what the watch shows, unless it has not shown yet what was written.
-    fn there(&self, uid: Uuid, now: Instant) -> Option<DeliveryTargetStatus> {
+    /// The status that is there: what the watch shows, unless it has not shown yet what was written. What
+    /// cannot be read shows nothing: what was written is all there is to go by.
+    fn there(&mut self, uid: Uuid, now: Instant) -> Option<DeliveryTargetStatus> {
         let object = self.index.get(uid)?;
-        if let Some(written) = self.statuses.written.get(&uid) {
-            let shown = written.version.as_deref() == Some(&object.version);
-            if !shown && now.saturating_duration_since(written.at) < BELIEVED {
-                return Some(written.status.clone());
+        let shown = object.body.as_ref().ok();
+        let shown = shown.map(|target| target.status.clone().unwrap_or_default());
+        let Some(written) = self.statuses.written.get_mut(&uid) else {
+            return Some(shown.unwrap_or_default());
+        };
+        let is_seen = written.version.as_deref() == Some(&object.version);
+        let is_old = now.saturating_duration_since(written.at) >= BELIEVED;
+        match shown {
+            Some(shown) if is_seen || is_old => {
+                written.status = None;
+                Some(shown)
             }
+            shown => Some(written.status.clone().or(shown).unwrap_or_default()),
         }
-        let status = object
-            .body
-            .as_ref()
-            .ok()
-            .and_then(|target| target.status.clone());
-        let written = self.statuses.written.get(&uid);
-        // What cannot be read shows nothing: what was written is all there is to go by.
-        Some(
-            status
-                .or_else(|| written.map(|written| written.status.clone()))
-                .unwrap_or_default(),
-        )
     }
 
     /// How the webhook fares; none while a change comes too soon after others to be told.
