@@ -56,6 +56,34 @@ async fn a_consumer_that_has_stopped_fetching_is_replaced_and_nothing_is_repeate
 }
 
 #[tokio::test]
+async fn a_consumer_that_is_replaced_while_its_commit_is_not_answered_commits_again() -> Result<()>
+{
+    let scene = Scene::new("unanswered", 1).await?;
+    let receiver = scene.receiver("all")?;
+    let large = || Event::new(vec![b'x'; 10_000]).to(0);
+    scene.produce((0..300).map(|_| large())).await?;
+    // As above, and what it commits from then on gets lost, too.
+    let mut fetches = 0;
+    scene.kafka.lose(&scene.topic, move |api| {
+        fetches += i32::from(api == Api::Fetch);
+        fetches >= 2 && (api == Api::OffsetCommit || api == Api::Fetch && fetches == 2)
+    });
+    let worker = by_the_proxy(&scene)
+        .flag("--kafka-properties", "socket.timeout.ms=300000")
+        .start()
+        .await?;
+    let process = worker.process();
+    let line = "the coordinator did not answer: the last frontiers are not committed";
+    process.says(line, 2 * SOON).await?;
+    scene.kafka.lose_nothing(&scene.topic);
+    scene.caught_up(&receiver).await?.kept()?;
+    scene.all_committed().await?;
+    // The first consumer may still wait for its answer, which is told by the exit code.
+    worker.stop(SOON).await?;
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_worker_that_is_not_told_where_to_start_waits_and_then_skips_nothing() -> Result<()> {
     let scene = Scene::new("no-start", 3).await?;
     let receiver = scene.receiver("all")?;

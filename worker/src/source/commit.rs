@@ -226,6 +226,11 @@ impl FrontierBook {
         gravest
     }
 
+    /// The consumer that sent the commit in flight is gone: its answer will not come.
+    pub(super) fn abandoned(&mut self) {
+        self.in_flight = None;
+    }
+
     /// What a shard wants to know of its slot: the first commit under an epoch or a configuration, or
     /// the one that it waits for, which `arrived` knows.
     pub(super) fn news(

@@ -363,6 +363,7 @@ impl Reader {
             let mut ownership = lock(&ownership);
             ownership.counters.stalls += 1;
             ownership.hearing.renewed();
+            ownership.book.abandoned();
         }
         let fresh = client::connect(&self.thread.config, ownership)?;
         let stalled = std::mem::replace(&mut self.consumer, fresh);
