@@ -10,7 +10,7 @@ use std::{
     process::ExitStatus,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
     time::Duration,
 };
@@ -63,8 +63,16 @@ pub(crate) struct Fleet {
     slots: Vec<Slot<Option<Member>>>,
     homes: Mutex<Homes>,
     started: AtomicU32,
-    peak_bytes: AtomicU64,
+    largest: Mutex<Largest>,
     evidence: Mutex<Evidence>,
+}
+
+/// The process that had the most memory.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Largest {
+    /// The most that it ever had.
+    pub(crate) bytes: u64,
+    pub(crate) worker: Option<WorkerNumber>,
 }
 
 /// How workers reach the brokers.
@@ -101,7 +109,7 @@ impl Fleet {
                 pids: BTreeMap::new(),
             }),
             started: AtomicU32::new(0),
-            peak_bytes: AtomicU64::new(0),
+            largest: Mutex::default(),
             evidence: Mutex::default(),
         }
     }
@@ -226,18 +234,19 @@ impl Fleet {
 
     /// Looks at the memory of all processes.
     pub(crate) fn sample(&self) {
-        for pid in self.homes().pids.values() {
+        for (number, pid) in &self.homes().pids {
             // It may just have ended.
             if let Ok(usage) = Usage::of(*pid) {
-                let peak = usage.peak_resident_bytes;
-                self.peak_bytes.fetch_max(peak, Ordering::Relaxed);
+                let (bytes, worker) = (usage.peak_resident_bytes, Some(*number));
+                let mut largest = self.largest.lock().unwrap_or_else(PoisonError::into_inner);
+                *largest = largest.max(Largest { bytes, worker });
             }
         }
     }
 
-    /// The most memory that a process ever had, bytes.
-    pub(crate) fn peak_bytes(&self) -> u64 {
-        self.peak_bytes.load(Ordering::Relaxed)
+    /// The most memory that a process ever had.
+    pub(crate) fn largest(&self) -> Largest {
+        *self.largest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Processes started.

@@ -295,10 +295,13 @@ impl Run {
     fn within_memory(&self) {
         let Injector { fleet, witness, .. } = &self.injector;
         fleet.sample();
-        let (peak, most) = (fleet.peak_bytes() / MIB, MEMORY_MIB);
+        let (largest, most) = (fleet.largest(), MEMORY_MIB);
+        let (peak, worker) = (largest.bytes / MIB, largest.worker);
         let found = match peak <= most {
             true => Ok(()),
-            false => Err(format!("a worker had {peak} MiB, the bound is {most} MiB")),
+            false => Err(format!(
+                "{worker:?} had {peak} MiB, the bound is {most} MiB"
+            )),
         };
         witness.waited(Invariant::Memory, found);
     }
@@ -328,7 +331,7 @@ impl Run {
                 looks,
                 slowest_drain_ms: tally.slowest_drain_ms,
                 workers: fleet.started(),
-                peak_bytes: fleet.peak_bytes(),
+                peak_bytes: fleet.largest().bytes,
             }
         })
     }

@@ -218,10 +218,12 @@ impl<E: Event> Backlog<E> {
     }
 
     /// How many of the queue's events are on their way, when the others may wait a while for more to
-    /// share a record: something is parked, and must be delivered first in any case. A lane with nothing
-    /// parked would be live again when it is due, and its failures forgotten.
+    /// share a record: the lane waits for its next attempt, or for the answer to one, and something is
+    /// parked already. A lane with nothing parked would be live again when it is due, and its failures
+    /// forgotten.
     pub fn gathers_behind(&self) -> Option<u64> {
-        (self.parked > 0).then(|| self.parks.events())
+        let waits = self.is_parking() || self.drain_is_attempting();
+        (waits && self.parked > 0).then(|| self.parks.events())
     }
 
     /// Bytes of parked events that the lane holds, or may when all lanes together leave it `most`.
