@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use parcelhook_crds::lane::{Epoch, Incarnation, LaneRow, Mode, NotBefore, ParkReason, Wants};
+use parcelhook_crds::lane::{
+    Epoch, Incarnation, LaneRow, LastFailure, Mode, NotBefore, ParkReason, Wants,
+};
 
 use super::*;
 use crate::clock;
@@ -133,6 +135,46 @@ fn a_bucket_that_ends_below_the_place_to_read_from_is_read_from_its_start() {
     assert_eq!(lane.work(now, sight(6)), Some(Work::More));
     lane.committed(5);
     assert_eq!(lane.work(now, sight(6)), Some(Work::Tombstone));
+}
+
+#[test]
+fn what_retention_took_is_no_gap_to_a_later_attempt_either() {
+    let now = clock::now();
+    let parked = LaneRow {
+        parked: 3,
+        parked_through: Some(7),
+        ..row(None)
+    };
+    let mut lane = Machine::resumed(parked, 12, Due::At(now, 1));
+    let left = DrainedRun {
+        prev: Some(6),
+        ..run(11, 7)
+    };
+    let (drain, ..) = lane.begin_drain().unwrap();
+    lane.cut(drain, 11, true);
+    lane.drained(drain, vec![left.clone()], 12);
+    assert_eq!(lane.work(now, sight(8)), Some(Work::WriteRow));
+    let told = lane.write_row(1, 0, now).unwrap();
+    assert_eq!((told.delivered_through, told.parked), (6, 1));
+    lane.written(1, 0);
+    assert_eq!(lane.work(now, sight(8)), Some(Work::Attempt));
+    lane.start_drain(1);
+    lane.drain_failed(Failed {
+        due: Due::At(now, 2),
+        failure: LastFailure {
+            at: 0,
+            reason: "HTTPStatus".to_owned(),
+            status: Some(503),
+            message: None,
+        },
+    });
+    lane.write_row(2, 0, now).unwrap();
+    lane.written(2, 0);
+
+    let (drain, ..) = lane.begin_drain().unwrap();
+    lane.drained(drain, vec![left], 12);
+    assert!(!lane.backlog().unwrap().has_gap());
+    assert_eq!(lane.work(now, sight(8)), Some(Work::Attempt));
 }
 
 #[test]

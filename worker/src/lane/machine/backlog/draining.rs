@@ -31,14 +31,27 @@ impl<E: Event> Backlog<E> {
         if drain.number != number {
             return;
         }
+        let through = drain.through();
         let skipped = drain.take(incarnation, runs);
         drain.scanned(scanned_to);
         if drain.again(self.attempted) == Again::Part {
             drain.widen();
         }
-        self.count_lost(skipped);
+        if skipped > 0 {
+            self.lost_to_retention(through, skipped);
+        }
         self.follow();
         self.recount();
+    }
+
+    /// Retention took so many source offsets behind `through`. Nobody waits for them any more, also not
+    /// who reads what is left once more.
+    fn lost_to_retention(&mut self, through: i64, skipped: u64) {
+        let last = through.saturating_add_unsigned(skipped);
+        self.count_lost(skipped);
+        self.passed(last);
+        self.behind.gave_up(last);
+        self.row.changed(Lacks::State);
     }
 
     /// Once everything is read that was parked, what was read is what is left: also where a person gave
