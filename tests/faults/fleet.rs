@@ -72,7 +72,7 @@ pub(crate) struct Fleet {
 pub(crate) struct Largest {
     /// The most that it ever had.
     pub(crate) bytes: u64,
-    pub(crate) worker: Option<WorkerNumber>,
+    pub(crate) worker: WorkerNumber,
 }
 
 /// How workers reach the brokers.
@@ -237,7 +237,7 @@ impl Fleet {
         for (number, pid) in &self.homes().pids {
             // It may just have ended.
             if let Ok(usage) = Usage::of(*pid) {
-                let (bytes, worker) = (usage.peak_resident_bytes, Some(*number));
+                let (bytes, worker) = (usage.peak_resident_bytes, *number);
                 let mut largest = self.largest.lock().unwrap_or_else(PoisonError::into_inner);
                 *largest = largest.max(Largest { bytes, worker });
             }

@@ -300,7 +300,7 @@ impl Run {
         let found = match peak <= most {
             true => Ok(()),
             false => Err(format!(
-                "{worker:?} had {peak} MiB, the bound is {most} MiB"
+                "worker {worker} had {peak} MiB, the bound is {most} MiB"
             )),
         };
         witness.waited(Invariant::Memory, found);

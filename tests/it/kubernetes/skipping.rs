@@ -1,10 +1,10 @@
 //! Parked events that are gone from the retry topic: the lane stops, and a person gives them up.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use parcelhook_env::{
     check::Expected,
     eventually,
-    kafka::{Event, Read},
+    kafka::Event,
     process::Process,
     receiver::{Answer, Receiver},
     worker::Worker,
@@ -66,18 +66,16 @@ impl Site {
     async fn lose(&self, lost: usize) -> Result<()> {
         let (kafka, retry) = (self.release.kafka, format!("{}.retry", self.prefix));
         let mut parked = kafka.read(&retry).await?;
-        parked.remove(lost);
-        let [.., last] = parked.as_slice() else {
-            anyhow::bail!("nothing is parked");
-        };
+        let last = parked.last().context("nothing is parked")?;
         let (bucket, end) = (last.partition, last.offset + 1);
-        let left = parked.iter().map(|Read { event, .. }| event.clone());
+        parked.remove(lost);
+        let left = parked.into_iter().map(|read| read.event);
         kafka.produce(&retry, left).await?;
         kafka.delete_records(&retry, bucket, end).await
     }
 
-    /// So many events are parked, each in a record of its own; then one of these is lost. Returns the worker
-    /// that has found out.
+    /// So many events are parked, each in a record of its own; then one of these, not the first, is lost.
+    /// Returns the worker that has found out, delivered what came before, and parks what comes.
     async fn parked_without(&self, events: i64, lost: usize) -> Result<Worker> {
         self.receiver.answer(Answer::status(503)?);
         let worker = self.worker().await?;
@@ -91,6 +89,10 @@ impl Site {
         self.receiver.answer(Answer::ok());
         let worker = self.worker().await?;
         worker.process().says("lane has stopped", SOON).await?;
+        let before: Vec<i64> = (0..).take(lost).collect();
+        self.delivered(&before).await?;
+        self.produce(events).await?;
+        self.delivered(&before).await?;
         Ok(worker)
     }
 
@@ -131,9 +133,6 @@ impl Site {
 async fn a_lane_that_lacks_its_next_event_stops_until_a_person_skips_it() -> Result<()> {
     let site = Site::new("skipping").await?;
     let worker = site.parked_without(3, 1).await?;
-    site.delivered(&[0]).await?;
-    site.produce(3).await?;
-    site.delivered(&[0]).await?;
     let shown = worker.targets().await?["targets"][0].clone();
     assert_eq!(shown["reason"], "LaneStopped", "{shown}");
 
@@ -148,10 +147,6 @@ async fn a_lane_that_lacks_its_next_event_stops_until_a_person_skips_it() -> Res
 async fn a_lane_that_lacks_its_last_event_stops_too() -> Result<()> {
     let site = Site::new("skipping-last").await?;
     let _worker = site.parked_without(2, 1).await?;
-    site.delivered(&[0]).await?;
-    site.produce(2).await?;
-    site.delivered(&[0]).await?;
-
     site.skip_to(1).await?;
     site.delivered(&[0, 2]).await
 }
