@@ -11,8 +11,8 @@ use parcelhook_crds::compiled::TransactionLimits;
 use parcelhook_crds::lane::{LastFailure, ParkReason};
 
 use super::gate::Held;
+use super::leaving;
 use super::machine::{After, Due, Failed, Span};
-use super::parking;
 use super::partition::Partition;
 use super::request::{self, Destination, Sent};
 use super::shard::{Launch, Shard};
@@ -183,6 +183,7 @@ impl<P> Shard<P> {
                 let began = now.checked_sub(attempt.duration).unwrap_or(now);
                 count.drained(sent.events, began);
             }
+            self.count_lost(key);
             self.follow_drain(key);
             self.give_way(key, now);
         }
@@ -208,7 +209,7 @@ impl<P> Shard<P> {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
-        let opening = parking::opening(partition, key, &self.surroundings);
+        let opening = leaving::opening(partition, key, &self.surroundings);
         let id = partition.id.clone();
         let Some(lane) = partition.lane_mut(key) else {
             return;
@@ -245,7 +246,7 @@ impl<P> Shard<P> {
         let Some(partition) = self.partitions.get_mut(&key.slot) else {
             return;
         };
-        let opening = parking::opening(partition, key, &self.surroundings);
+        let opening = leaving::opening(partition, key, &self.surroundings);
         let Some(lane) = partition.lane_mut(key) else {
             return;
         };

@@ -25,6 +25,7 @@ mod explore;
 mod gate;
 mod gather;
 mod inheriting;
+mod leaving;
 mod line;
 pub mod machine;
 mod matching;

@@ -5,21 +5,16 @@
 
 use std::time::{Duration, Instant};
 
-use parcelhook_crds::lane::ParkReason;
-
+use super::LaneKey;
 use super::absent::tell;
-use super::gate::Held;
-use super::machine::{Ages, Due, Opening, Sight, Work, Written};
-use super::orders::{name, row_key, run, terminate, ticket};
+use super::machine::{Ages, Sight, Work, Written};
+use super::orders::{row_key, run, terminate, ticket};
 use super::outlet::Out;
 use super::partition::Partition;
 use super::shard::Shard;
-use super::surroundings::Surroundings;
-use super::{Away, LaneKey};
 use crate::clock;
 use crate::failpoint::{self, Failpoint};
-use crate::park::bucket::bucket;
-use crate::park::{LaneAddress, Order, Produced, Refused, Ticket};
+use crate::park::{Order, Produced, Refused, Ticket};
 
 /// How long a partition waits after a write was refused before it writes again.
 const WRITE_AGAIN: Duration = Duration::from_millis(100);
@@ -79,38 +74,6 @@ impl<P> Shard<P> {
                 Work::Attempt => return true,
             }
         }
-    }
-
-    /// The lane leaves live without a failure of its own.
-    pub(super) fn leave(&mut self, key: LaneKey, reason: ParkReason, due: Due, now: Instant) {
-        let Some(partition) = self.partitions.get_mut(&key.slot) else {
-            return;
-        };
-        let Some(opening) = opening(partition, key, &self.surroundings) else {
-            return;
-        };
-        let suspended = reason == ParkReason::Suspended;
-        match partition.lane(key) {
-            Some(lane) if lane.held == Held::Everything => return,
-            Some(lane) if lane.is_ephemeral() => return self.drop_behind(key),
-            Some(_) | None => {}
-        }
-        if let Some(lane) = partition.lane_mut(key) {
-            lane.machine.leave(reason, due, opening);
-            lane.machine.suspend(suspended, now, opening.unix);
-        }
-        self.has_left(key);
-    }
-
-    /// The lane is not live from now on.
-    pub(super) fn has_left(&mut self, key: LaneKey) {
-        if let Some(partition) = self.partitions.get_mut(&key.slot)
-            && ensure_away(partition, key, self.surroundings.buckets)
-        {
-            self.tell_left(key);
-            self.take_requests_for_done(key);
-        }
-        self.stir(key);
     }
 
     fn write_row(&mut self, key: LaneKey, now: Instant) {
@@ -364,38 +327,4 @@ fn settle(partition: &mut Partition, key: LaneKey, unix: i64) -> Option<(uuid::U
         partition.done(key.index, passed);
     }
     (events > 0).then_some((uid, events))
-}
-
-/// What the lane's machine must know to leave live. None before the partition is owned.
-pub(super) fn opening(
-    partition: &Partition,
-    key: LaneKey,
-    surroundings: &Surroundings,
-) -> Option<Opening> {
-    let lane = partition.lane(key)?;
-    let bucket = bucket(lane.uid, surroundings.buckets);
-    Some(Opening {
-        epoch: partition.own?.epoch,
-        bucket_end: surroundings.ends.at_least(bucket),
-        unix: clock::unix_millis(),
-        first: partition.begins(lane),
-    })
-}
-
-/// Gives a lane that is not live its address. Says whether it had none.
-pub(super) fn ensure_away(partition: &mut Partition, key: LaneKey, buckets: i32) -> bool {
-    let (source, topic_id) = (partition.id.clone(), partition.topic_id);
-    let Some(lane) = partition.lane_mut(key) else {
-        return false;
-    };
-    if lane.away.is_some() || lane.machine.is_live() {
-        return false;
-    }
-    lane.away = Some(Box::new(Away::new(LaneAddress {
-        name: name(lane),
-        source,
-        topic_id,
-        bucket: bucket(lane.uid, buckets),
-    })));
-    true
 }

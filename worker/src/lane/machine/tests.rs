@@ -178,6 +178,28 @@ fn what_retention_took_is_no_gap_to_a_later_attempt_either() {
 }
 
 #[test]
+fn a_suspended_lane_of_which_retention_took_everything_is_live_when_it_is_resumed() {
+    let now = clock::now();
+    let mut lane: Machine<Dot> = Machine::resumed(row(None), 11, Due::At(now, 1));
+    lane.suspend(true, now, 1);
+    lane.write_row(1, 0, now).unwrap();
+    lane.written(1, 0);
+    let (drain, ..) = lane.begin_drain().unwrap();
+    lane.cut(drain, 11, true);
+    lane.drained(drain, Vec::new(), 11);
+    lane.rest();
+    assert_eq!(lane.take_lost(), 1);
+    lane.committed(6);
+    lane.suspend(false, now, 2);
+    lane.write_row(2, 0, now).unwrap();
+    lane.written(2, 0);
+
+    let (drain, ..) = lane.begin_drain().unwrap();
+    lane.drained(drain, Vec::new(), 11);
+    assert_eq!(lane.work(now, sight(6)), Some(Work::Tombstone));
+}
+
+#[test]
 fn a_lane_that_reads_another_log_than_it_writes_waits_to_be_told_where_that_begins() {
     let now = clock::now();
     let mut lane = Machine::resumed(row(None), 10, Due::At(now, 1));

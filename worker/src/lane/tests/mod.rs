@@ -4,6 +4,7 @@ mod configuration;
 mod counting;
 mod drains;
 mod expiry;
+mod gathering;
 mod parking;
 mod promises;
 mod revisions;

@@ -38,17 +38,31 @@ impl<E: Event> Backlog<E> {
             drain.widen();
         }
         if skipped > 0 {
-            self.lost_to_retention(through, skipped);
+            let last = through.saturating_add_unsigned(skipped);
+            self.lost_to_retention(last, skipped);
         }
+        self.lose_the_rest();
         self.follow();
         self.recount();
     }
 
-    /// Retention took so many source offsets behind `through`. Nobody waits for them any more, also not
-    /// who reads what is left once more.
-    fn lost_to_retention(&mut self, through: i64, skipped: u64) {
-        let last = through.saturating_add_unsigned(skipped);
-        self.count_lost(skipped);
+    /// Nothing of the lane came since retention took records of it, and nothing comes any more: it took
+    /// the last ones, too.
+    fn lose_the_rest(&mut self) {
+        let Phase::Draining(drain) = &self.phase else {
+            return;
+        };
+        let is_over = drain.is_cut_short() && drain.is_empty() && self.has_read_all(drain);
+        let end = self.parked_through.unwrap_or(self.delivered_through);
+        if is_over && (self.parked > 0 || self.delivered_through < end) {
+            self.lost_to_retention(end, u64::MAX);
+        }
+    }
+
+    /// Retention took everything up to this offset: so many events, at most. Nobody waits for them any
+    /// more, also not who reads what is left once more.
+    fn lost_to_retention(&mut self, last: i64, events: u64) {
+        self.count_lost(events);
         self.passed(last);
         self.behind.gave_up(last);
         self.row.changed(Lacks::State);
@@ -178,6 +192,7 @@ impl<E: Event> Backlog<E> {
         self.passed(last);
         self.parked = self.parked.saturating_sub(u64::from(events));
         self.attempts = 0;
+        self.lose_the_rest();
         self.follow();
         self.row.changed(if had_failed {
             Lacks::State

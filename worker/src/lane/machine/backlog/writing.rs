@@ -97,11 +97,6 @@ impl<E: Event> Backlog<E> {
     }
 
     pub(in crate::lane::machine) fn tombstone(&mut self, number: u64) {
-        if let Phase::Draining(drain) = &self.phase
-            && drain.is_cut_short()
-        {
-            self.count_lost(u64::MAX);
-        }
         self.phase = Phase::CuttingOver {
             tombstone: Some(number),
         };
