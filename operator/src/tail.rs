@@ -254,6 +254,7 @@ impl Tail {
             return true;
         }
         self.behind = None;
+        tracing::info!("what the workers have written is read");
         self.tell(Told::CaughtUp)
     }
 

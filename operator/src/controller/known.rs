@@ -68,11 +68,13 @@ impl Known {
             }
             Told::Anew => {
                 self.table.clear();
+                self.fleet.reads_anew();
                 Touched::Only(BTreeSet::new())
             }
             Told::CaughtUp => {
                 self.fleet.caught_up();
-                self.gather_soon(now);
+                // From now on a target without lanes is one whose events do not wait.
+                self.gather = Some(now);
                 Touched::All
             }
             Told::Reports(reports) => {
@@ -148,5 +150,28 @@ impl Known {
     fn gather_soon(&mut self, now: Instant) {
         let due = (self.gathered + GATHER_EVERY).max(now);
         self.gather.get_or_insert(due);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::health::Freshness;
+
+    #[test]
+    fn who_has_caught_up_gathers_before_anything_is_said_of_targets() {
+        let now = clock::now();
+        let mut known = Known::new("default", now);
+        let reports = Told::Reports(vec![("w".to_owned(), Some(Heartbeat::default()))]);
+        known.apply(reports, now);
+        known.apply(Told::Lanes(Vec::new()), now);
+        assert_eq!(known.due(), Some(now + GATHER_EVERY));
+        assert_eq!(known.fleet.freshness(now), Freshness::Reading);
+        known.apply(Told::CaughtUp, now);
+        assert_eq!(known.due(), Some(now), "at once");
+        assert_eq!(known.fleet.freshness(now), Freshness::Fresh);
+        known.apply(Told::Anew, now);
+        assert_eq!(known.fleet.freshness(now), Freshness::Reading);
     }
 }

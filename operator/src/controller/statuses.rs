@@ -16,7 +16,7 @@ use crate::health::{About, Availability, Health, fold, reason};
 use crate::status::News;
 use crate::status::writes::{Next, Urgency, Writes};
 use crate::status::{
-    Damper, Difference, Facts, Given, REFRESH_AFTER, Shown, before, compare, desired,
+    Damper, Difference, Facts, Given, REFRESH_AFTER, Shown, compare, desired, written,
 };
 
 /// How often every target is looked at: time alone changes some.
@@ -259,8 +259,8 @@ impl Controller {
             Some(entry) if entry.target.suspend => Some(SUSPENDED),
             Some(_) | None => None,
         };
-        let before = before(there);
-        let shown = before.is_some_and(|before| match before.state {
+        let before = written(there);
+        let shown = before.as_ref().is_some_and(|before| match before.state {
             State::Up | State::Down | State::Blocked => true,
             State::Suspended | State::Unknown => false,
         });
@@ -272,7 +272,7 @@ impl Controller {
             had_traffic: self.known.had_traffic(uid, shown),
             freshness: self.known.fleet.freshness(now),
             now: clock::unix_millis(),
-            before,
+            before: before.as_ref(),
         };
         let mut health = fold(&self.known.lanes(uid), &about);
         if let (None, Some(refused)) = (entry, refused) {
@@ -284,7 +284,9 @@ impl Controller {
                 .to_owned();
             health.available = Availability::Unknown;
         }
-        let known = before.map_or(State::Unknown, |before| before.state);
+        let known = before
+            .as_ref()
+            .map_or(State::Unknown, |before| before.state);
         let damper = self.statuses.dampers.entry(uid);
         let damper = damper.or_insert_with(|| Damper::new(known, now));
         match damper.look(health.state, now) {

@@ -40,7 +40,9 @@ struct Worker {
 pub enum Freshness {
     /// Workers report.
     Fresh,
-    /// It is too early to tell.
+    /// What was written is not all read yet.
+    Reading,
+    /// No worker lives, which may be over in a moment.
     Settling,
     /// Nobody has reported for so long that nothing is known.
     Stale,
@@ -75,6 +77,11 @@ impl Fleet {
     /// Everything that was written before is read.
     pub fn caught_up(&mut self) {
         self.caught_up = true;
+    }
+
+    /// Everything is read once more, from the beginning.
+    pub fn reads_anew(&mut self) {
+        self.caught_up = false;
     }
 
     /// Whether [`Fleet::caught_up`] was told.
@@ -133,7 +140,9 @@ impl Fleet {
         let silent = now.saturating_duration_since(self.heard);
         if silent >= STALE_AFTER {
             Freshness::Stale
-        } else if self.caught_up && self.live(now).next().is_some() {
+        } else if !self.caught_up {
+            Freshness::Reading
+        } else if self.live(now).next().is_some() {
             Freshness::Fresh
         } else {
             Freshness::Settling
@@ -262,12 +271,12 @@ mod tests {
     fn silence_is_stale_only_after_a_while_and_counts_from_the_start() {
         let now = clock::now();
         let mut fleet = Fleet::new(now);
-        assert_eq!(fleet.freshness(now), Freshness::Settling);
+        assert_eq!(fleet.freshness(now), Freshness::Reading);
         assert_eq!(fleet.freshness(now + STALE_AFTER), Freshness::Stale);
         fleet.apply("a", Some(report(1)), now);
         assert_eq!(
             fleet.freshness(now),
-            Freshness::Settling,
+            Freshness::Reading,
             "rows may be missing"
         );
         fleet.caught_up();

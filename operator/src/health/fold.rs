@@ -49,16 +49,7 @@ pub struct About<'a> {
     /// Now, milliseconds since the Unix epoch.
     pub now: i64,
     /// What its status says.
-    pub before: Option<Before>,
-}
-
-/// What was last written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Before {
-    /// STATE.
-    pub state: State,
-    /// SINCE, milliseconds since the Unix epoch.
-    pub since: Option<i64>,
+    pub before: Option<&'a Health>,
 }
 
 /// Whether the webhook takes deliveries: the status of the condition `Available`.
@@ -97,12 +88,35 @@ pub struct Health {
 
 /// Folds.
 pub fn fold(lanes: &Gathered, about: &About<'_>) -> Health {
+    match (about.before, about.freshness) {
+        (Some(before), Freshness::Reading) => as_written(before, about),
+        (_, Freshness::Reading | Freshness::Settling | Freshness::Fresh | Freshness::Stale) => {
+            as_known(lanes, about)
+        }
+    }
+}
+
+/// What was written stands, but for what a person wants meanwhile.
+fn as_written(before: &Health, about: &About<'_>) -> Health {
+    let (state, reason) = match (about.suspended, before.state) {
+        (Some(why), _) => (State::Suspended, why),
+        (None, State::Suspended) => (State::Unknown, reason::PENDING),
+        (None, State::Up | State::Down | State::Blocked | State::Unknown) => return before.clone(),
+    };
+    Health {
+        state,
+        reason: reason.to_owned(),
+        available: available(state, reason),
+        since: since(before, state).unwrap_or(about.now),
+        next_attempt: None,
+        ..before.clone()
+    }
+}
+
+fn as_known(lanes: &Gathered, about: &About<'_>) -> Health {
     let down = lanes.failing.iter().any(|lane| is_down(lane, about));
     let (state, reason) = state(lanes, about, down);
-    let before = about.before.filter(|before| before.state == state);
-    let since = before
-        .and_then(|before| before.since)
-        .unwrap_or_else(|| began(state, lanes, about));
+    let since = about.before.and_then(|before| since(before, state));
     let waited = lanes
         .oldest_parked
         .map(|oldest| about.now.saturating_sub(oldest));
@@ -111,13 +125,18 @@ pub fn fold(lanes: &Gathered, about: &About<'_>) -> Health {
         state,
         available: available(state, &reason),
         reason,
-        since,
+        since: since.unwrap_or_else(|| began(state, lanes, about)),
         next_attempt: lanes.next_attempt.filter(|_| state != State::Suspended),
         parked: lanes.parked,
         oldest_parked: lanes.oldest_parked,
         last_failure: lanes.last_failure.clone(),
         at_risk: lanes.parked > 0 && Duration::from_millis(waited) >= about.max_age / 2,
     }
+}
+
+/// When a state began that lasts.
+fn since(before: &Health, state: State) -> Option<i64> {
+    (before.state == state).then_some(before.since)
 }
 
 fn state(lanes: &Gathered, about: &About<'_>, down: bool) -> (State, String) {
@@ -128,7 +147,7 @@ fn state(lanes: &Gathered, about: &About<'_>, down: bool) -> (State, String) {
     }
     match about.freshness {
         Freshness::Stale => return (State::Unknown, reason::STATE_STALE.to_owned()),
-        Freshness::Settling | Freshness::Fresh => {}
+        Freshness::Reading | Freshness::Settling | Freshness::Fresh => {}
     }
     if down {
         return (State::Down, word(said).to_owned());
@@ -142,18 +161,22 @@ fn state(lanes: &Gathered, about: &About<'_>, down: bool) -> (State, String) {
     if lanes.overflowing {
         return (State::Up, reason::OVERFLOW.to_owned());
     }
-    match (about.freshness, about.before.map(|before| before.state)) {
-        // Rows may not have been read yet: what was written stands.
-        (Freshness::Settling, Some(before @ (State::Down | State::Blocked))) => {
-            (before, reason::PENDING.to_owned())
+    let before = about.before.map(|before| (before.state, &before.reason));
+    match (about.freshness, before) {
+        // Who would speak against it is not there: what was written stands.
+        (Freshness::Settling, Some((before @ (State::Down | State::Blocked), why))) => {
+            (before, why.clone())
         }
-        (_, Some(State::Up | State::Down | State::Blocked)) => {
+        (_, Some((State::Up | State::Down | State::Blocked, _))) => {
             (State::Up, reason::DELIVERING.to_owned())
         }
-        (_, Some(State::Suspended | State::Unknown) | None) if about.had_traffic => {
+        (_, Some((State::Suspended | State::Unknown, _)) | None) if about.had_traffic => {
             (State::Up, reason::DELIVERING.to_owned())
         }
-        (Freshness::Settling, _) => (State::Unknown, reason::PENDING.to_owned()),
+        (Freshness::Settling, Some((State::Unknown, why))) => (State::Unknown, why.clone()),
+        (Freshness::Settling | Freshness::Reading, _) => {
+            (State::Unknown, reason::PENDING.to_owned())
+        }
         (Freshness::Fresh | Freshness::Stale, _) => (State::Unknown, reason::NO_TRAFFIC.to_owned()),
     }
 }
@@ -209,164 +232,4 @@ pub fn word(said: &str) -> &str {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn about() -> About<'static> {
-        About {
-            suspended: None,
-            threshold: 1,
-            max_age: Duration::from_secs(1_000),
-            success: None,
-            had_traffic: false,
-            freshness: Freshness::Fresh,
-            now: 10_000,
-            before: None,
-        }
-    }
-
-    fn lanes(failed: &[(i64, &str)]) -> Gathered {
-        Gathered {
-            failing: failed
-                .iter()
-                .map(|(last, reason)| Lane {
-                    last: *last,
-                    since: last - 100,
-                    reason: (*reason).to_owned(),
-                    in_a_row: 1,
-                })
-                .collect(),
-            ..Gathered::default()
-        }
-    }
-
-    fn before(state: State) -> Option<Before> {
-        Some(Before {
-            state,
-            since: Some(7),
-        })
-    }
-
-    #[test]
-    fn the_table_of_states() {
-        use Availability as A;
-        let quiet = lanes(&[]);
-        let failing = lanes(&[(5_000, "HTTPStatus")]);
-        let blocked = Gathered {
-            blocked: true,
-            ..lanes(&[])
-        };
-        let overflow = Gathered {
-            overflowing: true,
-            ..lanes(&[])
-        };
-        let fresh = about();
-        let took = About {
-            success: Some(6_000),
-            had_traffic: true,
-            ..about()
-        };
-        let took_before = About {
-            success: Some(4_000),
-            ..about()
-        };
-        let was_up = About {
-            before: before(State::Up),
-            ..about()
-        };
-        let was_down = About {
-            before: before(State::Down),
-            ..about()
-        };
-        let stale = About {
-            freshness: Freshness::Stale,
-            ..was_down.clone()
-        };
-        let settling = About {
-            freshness: Freshness::Settling,
-            ..was_down.clone()
-        };
-        let held = About {
-            suspended: Some("TopicNotAllowed"),
-            ..about()
-        };
-        for (lanes, about, state, reason, available) in [
-            (&quiet, &fresh, State::Unknown, "NoTraffic", A::Unknown),
-            (&quiet, &took, State::Up, "Delivering", A::True),
-            (&quiet, &was_up, State::Up, "Delivering", A::True),
-            (&quiet, &was_down, State::Up, "Delivering", A::True),
-            (&failing, &fresh, State::Down, "HTTPStatus", A::False),
-            (&failing, &took_before, State::Down, "HTTPStatus", A::False),
-            (
-                &failing,
-                &took,
-                State::Up,
-                "SomePartitionsFailing",
-                A::False,
-            ),
-            (&blocked, &fresh, State::Blocked, "Blocked", A::False),
-            (&overflow, &took, State::Up, "Overflow", A::True),
-            (&failing, &stale, State::Unknown, "StateStale", A::Unknown),
-            (&quiet, &settling, State::Down, "Pending", A::False),
-            (&failing, &settling, State::Down, "HTTPStatus", A::False),
-            (
-                &failing,
-                &held,
-                State::Suspended,
-                "TopicNotAllowed",
-                A::Unknown,
-            ),
-        ] {
-            let health = fold(lanes, about);
-            assert_eq!(
-                (health.state, health.reason.as_str(), health.available),
-                (state, reason, available),
-                "{lanes:?} {about:?}"
-            );
-        }
-    }
-
-    #[test]
-    fn since_is_when_the_state_began_and_stays_while_it_lasts() {
-        let failing = lanes(&[(5_000, "Timeout")]);
-        assert_eq!(fold(&failing, &about()).since, 4_900);
-        let still = About {
-            before: before(State::Down),
-            ..about()
-        };
-        assert_eq!(fold(&failing, &still).since, 7);
-        let recovered = About {
-            success: Some(6_000),
-            ..still
-        };
-        assert_eq!(fold(&lanes(&[]), &recovered).since, 6_000);
-        let ahead = About {
-            success: Some(99_000),
-            ..about()
-        };
-        assert_eq!(
-            fold(&lanes(&[]), &ahead).since,
-            10_000,
-            "a worker's clock may be ahead"
-        );
-    }
-
-    #[test]
-    fn a_word_that_is_none_is_not_written() {
-        for (said, written) in [
-            ("TLSHandshakeFailed", "TLSHandshakeFailed"),
-            ("no word", "RequestFailed"),
-            ("lower", "RequestFailed"),
-        ] {
-            assert_eq!(fold(&lanes(&[(5_000, said)]), &about()).reason, written);
-        }
-    }
-
-    #[test]
-    fn events_are_at_risk_from_half_of_the_time_that_they_are_kept() {
-        let mut waiting = lanes(&[(5_000, "Timeout")]);
-        (waiting.parked, waiting.oldest_parked) = (1, Some(0));
-        let at = |now| fold(&waiting, &About { now, ..about() }).at_risk;
-        assert!(!at(499_999) && at(500_000));
-    }
-}
+mod tests;

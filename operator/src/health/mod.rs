@@ -13,5 +13,5 @@ mod fold;
 mod gathered;
 
 pub use fleet::{Fleet, Freshness, LIVE_FOR, Running, STALE_AFTER, Touched};
-pub use fold::{About, Availability, Before, Health, fold, reason, word};
+pub use fold::{About, Availability, Health, fold, reason, word};
 pub use gathered::{Gathered, Lane, gather};

@@ -38,6 +38,7 @@ pub const OURS: [&str; 6] = [
 const MESSAGE_MAX_CHARS: usize = 4_096;
 
 const PENDING: &str = "Pending";
+const EVENTS_GROW_OLD: &str = "EventsGrowOld";
 
 /// A condition's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -263,7 +264,12 @@ fn failed(reason: &str, health: &Health) -> String {
 /// Waiting events will be given up.
 pub fn data_at_risk() -> Said {
     let message = "The oldest waiting event has waited for half of the time that it is kept (`retry.maxAge`); mend the webhook, or raise `maxAge`.";
-    Said::new(kind::DATA_AT_RISK, Truth::True, "EventsGrowOld", message)
+    Said::new(kind::DATA_AT_RISK, Truth::True, EVENTS_GROW_OLD, message)
+}
+
+/// Whether a condition is [`data_at_risk`].
+pub fn tells_old_events(condition: &Condition) -> bool {
+    condition.type_ == kind::DATA_AT_RISK && condition.reason == EVENTS_GROW_OLD
 }
 
 /// What waits in Kafka may be lost.

@@ -2,11 +2,12 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
+use parcelhook_crds::lane;
 use parcelhook_crds::status::{DeliveryTargetStatus, LastFailure};
 
 use super::condition::{self, Said, Truth, kind};
 use crate::config::Applied;
-use crate::health::{Before, Health, Running, reason};
+use crate::health::{Availability, Health, Running, reason};
 
 /// Longest message of a failure, characters: what the resource allows.
 const MESSAGE_MAX_CHARS: usize = 1_024;
@@ -76,11 +77,30 @@ pub fn desired(before: &DeliveryTargetStatus, facts: &Facts<'_>, now: i64) -> De
     }
 }
 
-/// What the fold must know of a status that was written.
-pub fn before(status: &DeliveryTargetStatus) -> Option<Before> {
-    Some(Before {
+/// The health that a status tells: what [`desired`] has written there.
+pub fn written(status: &DeliveryTargetStatus) -> Option<Health> {
+    let is = |type_: &str, truth: Truth| {
+        let mut of_type = status.conditions.iter();
+        of_type.any(|known| known.type_ == type_ && known.status == truth.as_str())
+    };
+    let available = if is(kind::AVAILABLE, Truth::True) {
+        Availability::True
+    } else if is(kind::AVAILABLE, Truth::False) {
+        Availability::False
+    } else {
+        Availability::Unknown
+    };
+    let reason = status.reason.as_deref().unwrap_or(reason::DELIVERING);
+    Some(Health {
         state: status.state?,
-        since: status.since.as_ref().map(|since| since.0.as_millisecond()),
+        reason: reason.to_owned(),
+        available,
+        since: millis(status.since.as_ref()?),
+        next_attempt: status.next_attempt.as_ref().map(millis),
+        parked: status.parked.unwrap_or(0).try_into().unwrap_or(0),
+        oldest_parked: status.oldest_parked.as_ref().map(millis),
+        last_failure: status.last_failure.as_ref().map(failure),
+        at_risk: status.conditions.iter().any(condition::tells_old_events),
     })
 }
 
@@ -155,6 +175,19 @@ fn last_failure(health: &Health) -> Option<LastFailure> {
         status_code: failure.status.filter(|code| (100..600).contains(code)),
         message: message.map(|text| text.chars().take(MESSAGE_MAX_CHARS).collect()),
     })
+}
+
+fn failure(written: &LastFailure) -> lane::LastFailure {
+    lane::LastFailure {
+        at: millis(&written.time),
+        reason: written.reason.clone(),
+        status: written.status_code,
+        message: written.message.clone(),
+    }
+}
+
+fn millis(time: &Time) -> i64 {
+    time.0.as_millisecond()
 }
 
 /// Whole seconds, as the API writes times.

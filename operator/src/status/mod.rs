@@ -11,6 +11,6 @@ mod news;
 pub mod writes;
 
 pub use damper::{Damper, Shown};
-pub use desired::{Facts, Given, before, desired};
+pub use desired::{Facts, Given, desired, written};
 pub use difference::{Difference, REFRESH_AFTER, compare};
 pub use news::{News, Teller};

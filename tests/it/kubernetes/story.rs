@@ -131,6 +131,10 @@ impl Story {
         operator.terminate()?;
         operator.ended(SOON).await?;
         let operator = self.release.operator().await?;
+        operator.says("this operator leads", SOON).await?;
+        operator
+            .says("what the workers have written is read", SOON)
+            .await?;
         self.shows("/status/parked", &EVENTS.to_string()).await?;
         self.tell("the webhook is broken", &["-o", "wide"]).await?;
         let said = shown::described(&self.release, &self.names, HOOK).await?;

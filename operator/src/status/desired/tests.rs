@@ -236,3 +236,37 @@ fn the_last_failure_is_remembered_and_up_needs_no_reason() {
     assert_eq!((up.reason, up.parked), (None, None));
     assert_eq!(up.last_failure, before.last_failure);
 }
+
+/// A restart may begin with nothing but what is written.
+#[test]
+fn the_health_that_a_status_tells_is_what_was_written() {
+    let down = Health {
+        state: State::Down,
+        reason: "HTTPStatus".to_owned(),
+        available: Availability::False,
+        next_attempt: Some(9_000),
+        parked: 50,
+        oldest_parked: Some(2_000),
+        last_failure: Some(lane::LastFailure {
+            at: 3_000,
+            reason: "HTTPStatus".to_owned(),
+            status: Some(503),
+            message: Some("Service Unavailable".to_owned()),
+        }),
+        at_risk: true,
+        ..health()
+    };
+    let unknown = Health {
+        state: State::Unknown,
+        reason: reason::NO_TRAFFIC.to_owned(),
+        available: Availability::Unknown,
+        ..health()
+    };
+    let applied = good(2);
+    for health in [health(), down, unknown] {
+        let facts = facts(&applied, Given::Published(Running::Everywhere), &health);
+        let status = desired(&DeliveryTargetStatus::default(), &facts, 5_000);
+        assert_eq!(written(&status), Some(health));
+    }
+    assert_eq!(written(&DeliveryTargetStatus::default()), None);
+}
