@@ -30,6 +30,14 @@ pub(crate) struct Shape {
     pub(crate) event_bytes: usize,
 }
 
+impl Shape {
+    /// Events that are produced together, so that each partition gets so many bytes of them.
+    fn at_once(self, batch_bytes: u32) -> usize {
+        let each = batch_bytes as usize / self.event_bytes.max(1);
+        each.max(1) * self.partitions
+    }
+}
+
 /// Topics that hold a load.
 #[derive(Debug)]
 pub(crate) struct Load {
@@ -41,8 +49,14 @@ pub(crate) struct Load {
 
 impl Load {
     /// Makes the topics and fills them: event by event over all topics, then over all partitions,
-    /// so that every partition has as many.
-    pub(crate) async fn produce(kafka: &Kafka, shape: Shape, seed: u64) -> Result<Self> {
+    /// so that every partition has as many. Of a partition about `batch_bytes` lie together.
+    pub(crate) async fn produce(
+        kafka: &Kafka,
+        shape: Shape,
+        batch_bytes: Option<u32>,
+        seed: u64,
+    ) -> Result<Self> {
+        let at_once = batch_bytes.map_or(usize::MAX, |bytes| shape.at_once(bytes));
         let mut topics = Vec::with_capacity(shape.topics);
         for _ in 0..shape.topics {
             topics.push(kafka.create_topic("bench", shape.partitions, &[]).await?);
@@ -50,7 +64,7 @@ impl Load {
         let mut values = Values::new(shape.event_bytes, seed);
         for (number, topic) in (0u64..).zip(&topics) {
             let stride = shape.topics as u64;
-            let events = (0u64..)
+            let mut events = (0u64..)
                 .take_while(|index| index * stride + number < shape.events)
                 .map(|index| {
                     let partition = index % shape.partitions as u64;
@@ -58,9 +72,12 @@ impl Load {
                     let mark = format!("{number}/{partition}/{offset}");
                     Event::new(values.value(&mark, None))
                         .to(i32::try_from(partition).unwrap_or(i32::MAX))
-                });
-            let produced = kafka.produce(topic, events).await;
-            produced.context("fill the topics")?;
+                })
+                .peekable();
+            while events.peek().is_some() {
+                let produced = kafka.produce(topic, events.by_ref().take(at_once)).await;
+                produced.context("fill the topics")?;
+            }
         }
         Ok(Self { topics, shape })
     }

@@ -55,6 +55,10 @@ struct Options {
     /// Events a run, instead of each scenario's own number.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..))]
     events: Option<u64>,
+    /// About how many bytes of a partition lie together in Kafka, as a producer's batch; as much as comes
+    /// together by itself when it is not given.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1_000..))]
+    batch_bytes: Option<u32>,
     /// Decides what the events contain and which order comes first.
     #[arg(long, default_value_t = 1)]
     seed: u64,

@@ -58,7 +58,7 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
         events: FEW,
         ..MANY
     };
-    let few = Load::produce(stage.kafka, few, stage.options.seed).await?;
+    let few = Load::produce(stage.kafka, few, None, stage.options.seed).await?;
     let without = see(stage, &few, Ending::Killed).await?;
     let many = stage.load(MANY).await?;
     let with = see(stage, &many, Ending::Asked).await?;

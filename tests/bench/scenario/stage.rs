@@ -69,7 +69,8 @@ impl<'a> Stage<'a> {
             0 => 0,
             own => self.events(own),
         };
-        Load::produce(self.kafka, shape, self.options.seed).await
+        let (batch_bytes, seed) = (self.options.batch_bytes, self.options.seed);
+        Load::produce(self.kafka, shape, batch_bytes, seed).await
     }
 
     /// Events of a run: `own` unless another number was asked for.

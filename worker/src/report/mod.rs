@@ -21,7 +21,7 @@ pub use parked::{LaneMode, LaneReport, Parked, Recovered, WORST_LANES, earliest}
 pub use source::{OwnTopicsReport, PartitionReport, SourceReport};
 
 /// How many attempts a target remembers for the status page.
-pub const LAST_ATTEMPTS: usize = 20;
+pub const LAST_ATTEMPTS: usize = 16;
 
 /// Upper bounds of the attempt duration histogram, seconds (OpenTelemetry's HTTP buckets and the
 /// timeouts a target may have).
