@@ -88,12 +88,10 @@ pub struct Health {
 
 /// Folds.
 pub fn fold(lanes: &Gathered, about: &About<'_>) -> Health {
-    match (about.before, about.freshness) {
-        (Some(before), Freshness::Reading) => as_written(before, about),
-        (_, Freshness::Reading | Freshness::Settling | Freshness::Fresh | Freshness::Stale) => {
-            as_known(lanes, about)
-        }
+    if let (Some(before), Freshness::Reading) = (about.before, about.freshness) {
+        return as_written(before, about);
     }
+    as_known(lanes, about)
 }
 
 /// What was written stands, but for what a person wants meanwhile.

@@ -58,7 +58,8 @@ pub(super) async fn measure(stage: &Stage<'_>, report: &mut Report) -> Result<()
         events: FEW,
         ..MANY
     };
-    let few = Load::produce(stage.kafka, few, None, stage.options.seed).await?;
+    let options = stage.options;
+    let few = Load::produce(stage.kafka, few, options.batch_bytes, options.seed).await?;
     let without = see(stage, &few, Ending::Killed).await?;
     let many = stage.load(MANY).await?;
     let with = see(stage, &many, Ending::Asked).await?;

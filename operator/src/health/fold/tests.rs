@@ -85,6 +85,11 @@ fn the_table_of_states() {
         freshness: Freshness::Settling,
         ..was_down.clone()
     };
+    let idle = written(State::Unknown, "NoTraffic");
+    let settling_idle = About {
+        before: Some(&idle),
+        ..settling.clone()
+    };
     let held = About {
         suspended: Some("TopicNotAllowed"),
         ..about()
@@ -107,6 +112,13 @@ fn the_table_of_states() {
         (&overflow, &took, State::Up, "Overflow", A::True),
         (&failing, &stale, State::Unknown, "StateStale", A::Unknown),
         (&quiet, &settling, State::Down, "Timeout", A::False),
+        (
+            &quiet,
+            &settling_idle,
+            State::Unknown,
+            "NoTraffic",
+            A::Unknown,
+        ),
         (&failing, &settling, State::Down, "HTTPStatus", A::False),
         (
             &failing,

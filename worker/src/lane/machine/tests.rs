@@ -200,6 +200,33 @@ fn a_suspended_lane_of_which_retention_took_everything_is_live_when_it_is_resume
 }
 
 #[test]
+fn what_retention_takes_behind_an_attempt_is_lost_when_that_has_delivered_the_rest() {
+    let now = clock::now();
+    let parked = LaneRow {
+        parked: 3,
+        parked_through: Some(7),
+        ..row(None)
+    };
+    let mut lane = Machine::resumed(parked, 12, Due::At(now, 1));
+    let (drain, ..) = lane.begin_drain().unwrap();
+    lane.drained(drain, vec![run(10, 5)], 11);
+    assert_eq!(lane.work(now, sight(8)), Some(Work::Attempt));
+    lane.start_drain(1);
+    lane.cut(drain, 12, true);
+    lane.drained(drain, Vec::new(), 12);
+    assert_eq!(lane.take_lost(), 0, "it may be in the attempt");
+    lane.drain_delivered();
+    assert_eq!(lane.take_lost(), 2);
+    assert_eq!(lane.work(now, sight(8)), Some(Work::WriteRow));
+    let told = lane.write_row(1, 0, now).unwrap();
+    assert_eq!((told.delivered_through, told.parked), (7, 0));
+    lane.written(1, 0);
+    assert_eq!(lane.awaits_commit(), Some(8), "7 was given up");
+    lane.committed(8);
+    assert_eq!(lane.work(now, sight(8)), Some(Work::Tombstone));
+}
+
+#[test]
 fn a_lane_that_reads_another_log_than_it_writes_waits_to_be_told_where_that_begins() {
     let now = clock::now();
     let mut lane = Machine::resumed(row(None), 10, Due::At(now, 1));
