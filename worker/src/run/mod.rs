@@ -14,6 +14,7 @@ mod heartbeat;
 mod memory;
 mod outlet;
 mod own_topics;
+mod pages;
 mod recall;
 mod remembering;
 mod reporter;

@@ -13,6 +13,7 @@ use parcelhook_crds::revision::Revision;
 use tokio::sync::{oneshot, watch};
 
 use super::behind::Behind;
+use super::pages;
 use super::remembering::Remembering;
 use super::roster::Roster;
 use super::{Shards, Snapshots};
@@ -113,6 +114,7 @@ impl Supervisor {
                 lacks: self.behind.left_for(),
                 targets: self.roster.configuration().targets,
             });
+            pages::give_back();
             if !self.look_after(&mut snapshots, &applied).await? {
                 return Ok(());
             }

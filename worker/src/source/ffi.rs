@@ -1,7 +1,7 @@
 //! What rdkafka has no safe form for: commits with a deadline, topic ids, cached watermarks, and
 //! commit metadata that need not be UTF-8.
 //!
-//! The one place with `unsafe`. Owns the reply queues that answers arrive on. A reply queue must be
+//! The one place with `unsafe` on the way of an event. Owns the reply queues that answers arrive on. A reply queue must be
 //! dropped before its consumer: while one exists, destroying the consumer waits for it (a hang, never
 //! a dangling pointer, because librdkafka counts references to the queue).
 #![expect(
