@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use parcelhook_kafka::connection::refusal;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
 use tokio::sync::oneshot;
 
 use super::context::{Context, refused};
+use super::poller::Poller;
 use super::record::Record;
 use super::{ProducerError, Refused, Shared};
 use crate::clock;
@@ -47,7 +48,11 @@ const DEFAULTS: [(&str, &str); 2] = [
 const DISCARD: Duration = Duration::from_secs(5);
 
 /// A client. Dropping it waits; see [`Client::discard`] and [`Client::close`].
-pub(super) struct Client(ThreadedProducer<Context>);
+pub(super) struct Client {
+    /// Dropped first: it holds the other.
+    poller: Poller,
+    producer: Arc<BaseProducer<Context>>,
+}
 
 impl Client {
     /// Makes a client whose reports go to `shared`.
@@ -72,9 +77,15 @@ impl Client {
         client.set_log_level(RDKafkaLogLevel::Info);
         let context = Context::new(Arc::downgrade(shared), shared.generation());
         let producer = client.create_with_context(context);
-        producer
-            .map(Self)
-            .map_err(|error| ProducerError(refusal(&error)))
+        let producer: BaseProducer<Context> =
+            producer.map_err(|error| ProducerError(refusal(&error)))?;
+        let producer = Arc::new(producer);
+        let poller = Poller::start(Arc::clone(&producer)).map_err(|error| {
+            ProducerError(format!(
+                "no thread for it could be started: {error}; raise the process's thread limit"
+            ))
+        })?;
+        Ok(Self { poller, producer })
     }
 
     /// Hands a record over. Copies it; never waits.
@@ -88,7 +99,9 @@ impl Client {
             headers: record.headers(),
             delivery_opaque: id,
         };
-        self.0.send(base).map_err(|(error, _)| refused(&error))
+        let sent = self.producer.send(base);
+        self.poller.wake();
+        sent.map_err(|(error, _)| refused(&error))
     }
 
     /// Ends a client that failed: what it holds is given up. It may be called from the client's own
@@ -104,9 +117,10 @@ impl Client {
 
     fn end(self, grace: Duration) {
         use rdkafka::producer::PurgeConfig;
-        self.0.purge(PurgeConfig::default().queue().inflight());
+        self.producer
+            .purge(PurgeConfig::default().queue().inflight());
         // Its reports are passed over: all was answered.
-        let _ = self.0.flush(grace);
+        let _ = self.producer.flush(grace);
     }
 
     /// Waits until all is written, until `deadline` at the latest, and ends the client.
@@ -116,7 +130,9 @@ impl Client {
         let closing = std::thread::Builder::new()
             .name("producer-end".to_owned())
             .spawn(move || {
-                let flushed = self.0.flush(left);
+                // All of it ends here, the thread that polls included.
+                let client = self;
+                let flushed = client.producer.flush(left);
                 // Nobody listens past the deadline.
                 let _ = done.send(flushed.is_ok());
             });

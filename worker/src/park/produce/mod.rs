@@ -21,6 +21,7 @@
 mod book;
 mod client;
 mod context;
+mod poller;
 mod record;
 #[cfg(test)]
 mod tests;
