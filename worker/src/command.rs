@@ -17,7 +17,7 @@ use crate::dev::{self, DevError, Kind, Screen};
 use crate::park::Names;
 use crate::park::reader::ReaderError;
 use crate::park::topics::TopicsError;
-use crate::run::{StartError, Worker};
+use crate::run::{StartError, Worker, limit_arenas};
 use crate::source::SourceError;
 use crate::targets::{Place, compile::Rules};
 use crate::telemetry::logs::{self, Telemetry};
@@ -45,6 +45,8 @@ fn run(options: &Options) -> Exit {
         Ok(config) => config,
         Err(exit) => return exit,
     };
+    // Before there are threads.
+    limit_arenas(config.shards.get());
     let telemetry = match logs::init(config.log.format, &config.log.level) {
         Ok(telemetry) => telemetry,
         Err(error) => return complain(&error, Exit::Configuration),

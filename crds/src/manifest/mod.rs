@@ -13,7 +13,7 @@ mod shape;
 mod structural;
 
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
@@ -58,7 +58,7 @@ impl fmt::Display for Violation {
 /// Judges one manifest. A good one comes back with its defaults filled in, `default` as its
 /// namespace when it names none, and without what it says about its own status.
 pub fn check(manifest: Value) -> Result<DeliveryTarget, Vec<Violation>> {
-    match CHECKER.as_ref() {
+    match checker() {
         Ok(checker) => checker.check(manifest),
         Err(error) => Err(vec![Violation::new("", error.to_string())]),
     }
@@ -66,13 +66,29 @@ pub fn check(manifest: Value) -> Result<DeliveryTarget, Vec<Violation>> {
 
 /// Judges a URL by the rules of `spec.endpoint.url`. The field of the violations is empty.
 pub(crate) fn check_url(url: &str) -> Vec<Violation> {
-    match CHECKER.as_ref() {
+    match checker() {
         Ok(checker) => checker.url.check(&Value::String(url.to_owned())),
         Err(error) => vec![Violation::new("", error.to_string())],
     }
 }
 
-static CHECKER: LazyLock<Result<Checker, CheckerError>> = LazyLock::new(Checker::new);
+/// Gives back what judging needs, some megabytes, until a manifest is judged again.
+pub fn forget_rules() {
+    *CHECKER.lock().unwrap_or_else(PoisonError::into_inner) = None;
+}
+
+/// Made when it is needed, and kept for the next manifest: it takes longer to make than to use.
+static CHECKER: Mutex<Option<Arc<Checker>>> = Mutex::new(None);
+
+fn checker() -> Result<Arc<Checker>, CheckerError> {
+    let mut kept = CHECKER.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(checker) = &*kept {
+        return Ok(checker.clone());
+    }
+    let made = Arc::new(Checker::new()?);
+    *kept = Some(made.clone());
+    Ok(made)
+}
 
 /// The rules of this build cannot be used at all.
 #[derive(Debug, thiserror::Error)]

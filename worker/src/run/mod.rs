@@ -9,6 +9,7 @@
 //! Owns the order and the handles. What the parts do is theirs.
 
 mod behind;
+mod heap;
 mod heart;
 mod heartbeat;
 mod memory;
@@ -49,6 +50,7 @@ use crate::source::{
 use crate::state::tail::{self, TailConfig};
 use crate::targets::{ConnectError, OpenError, Snapshot};
 
+pub(crate) use heap::limit_arenas;
 use heartbeat::Heartbeats;
 use outlet::ShardOutlet;
 use remembering::Remembering;

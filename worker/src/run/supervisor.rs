@@ -13,10 +13,10 @@ use parcelhook_crds::revision::Revision;
 use tokio::sync::{oneshot, watch};
 
 use super::behind::Behind;
-use super::pages;
 use super::remembering::Remembering;
 use super::roster::Roster;
 use super::{Shards, Snapshots};
+use super::{heap, pages};
 use crate::clock;
 use crate::config::Config;
 use crate::lane::driver::Request;
@@ -114,6 +114,8 @@ impl Supervisor {
                 lacks: self.behind.left_for(),
                 targets: self.roster.configuration().targets,
             });
+            parcelhook_crds::manifest::forget_rules();
+            heap::give_back();
             pages::give_back();
             if !self.look_after(&mut snapshots, &applied).await? {
                 return Ok(());
