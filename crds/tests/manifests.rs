@@ -43,6 +43,18 @@ fn an_accepted_manifest_is_accepted_again_as_it_comes_back() {
     }
 }
 
+#[test]
+fn rules_that_were_forgotten_are_made_again() {
+    let verdicts = || {
+        let all = table::good().into_iter().chain(table::bad());
+        all.map(|entry| check(&entry.text).is_ok())
+            .collect::<Vec<_>>()
+    };
+    let before = verdicts();
+    manifest::forget_rules();
+    assert_eq!(verdicts(), before);
+}
+
 /// What an editor or a script may produce by mistake: the work and the answer stay small, and this test
 /// ends.
 #[test]

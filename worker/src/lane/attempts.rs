@@ -132,6 +132,10 @@ impl<P> Shard<P> {
         let attempt = lane.machine.failures() + 1;
         let formed = request::form(destination, &lane.stamp, &records, attempt);
         let (request, sent) = formed.map_err(|error| cannot_form(key, &error)).ok()?;
+        let on_way = lane.machine.is_live().then(|| {
+            let bytes = records.iter().map(|record| record.cost()).sum();
+            partition.progress().set_out(bytes)
+        });
         let (abort, registration) = AbortHandle::new_pair();
         let lane = self.lane_mut(key)?;
         start(lane, span);
@@ -141,6 +145,7 @@ impl<P> Shard<P> {
             prepared,
             request,
             sent,
+            on_way,
             began: now,
             registration,
         })

@@ -26,7 +26,7 @@ use crate::clock;
 use crate::delivery::{Attempt, Deliver};
 use crate::park::{Produced, Read};
 use crate::report::TargetReport;
-use crate::source::{Revoked, ShardMessage};
+use crate::source::{OnWay, Revoked, ShardMessage};
 use crate::state::Told;
 use crate::state::shared::Configuration;
 
@@ -86,6 +86,7 @@ pub struct Driver<D: Deliver, O: Outlet> {
 struct Ended {
     key: LaneKey,
     sent: Sent,
+    on_way: Option<OnWay>,
     began: Instant,
     attempt: Result<Attempt, Aborted>,
 }
@@ -186,6 +187,8 @@ impl<D: Deliver, O: Outlet> Driver<D, O> {
             self.shard
                 .ended(ended.key, &ended.sent, attempt, clock::now());
         }
+        // Only now: what was delivered is released, and never counts as waiting.
+        drop(ended.on_way);
     }
 
     /// Lets partitions go whose attempts have ended or whose grace is over.
@@ -230,6 +233,7 @@ async fn attempt<D: Deliver>(deliver: Rc<D>, launch: Launch<D::Prepared>) -> End
         prepared,
         request,
         sent,
+        on_way,
         began,
         registration,
     } = launch;
@@ -240,6 +244,7 @@ async fn attempt<D: Deliver>(deliver: Rc<D>, launch: Launch<D::Prepared>) -> End
     Ended {
         key,
         sent,
+        on_way,
         began,
         attempt,
     }

@@ -123,7 +123,7 @@ impl Partition {
     }
 
     /// What is shared with the consumer thread.
-    pub fn progress(&self) -> &Progress {
+    pub fn progress(&self) -> &Arc<Progress> {
         &self.progress
     }
 

@@ -92,8 +92,7 @@ impl<P> Shard<P> {
 /// Whether what waits in the partition keeps others from being read, or soon will.
 pub(super) fn is_short(partition: &Partition, budget: u64) -> bool {
     let progress = partition.progress();
-    let used = progress.worker_bytes();
-    progress.is_paused() || used.saturating_mul(100) >= budget.saturating_mul(SHARE_PERCENT)
+    progress.is_paused() || progress.spent_percent(budget) >= SHARE_PERCENT
 }
 
 #[cfg(test)]

@@ -30,8 +30,8 @@ use super::unacked::Unacked;
 use super::{Lane, LaneKey};
 use crate::delivery::{PrepareError, Request};
 use crate::park::Scan;
-use crate::source::Assigned;
 use crate::source::record::Record;
+use crate::source::{Assigned, OnWay};
 use crate::state::Ask;
 use crate::state::shared::{Configuration, WorkerTarget};
 
@@ -46,6 +46,8 @@ pub struct Launch<P> {
     pub request: Request,
     /// What is remembered about it until it ends.
     pub sent: Sent,
+    /// Its events' bytes, unless they were read back: those are none of the budget. Kept until it ends.
+    pub on_way: Option<OnWay>,
     /// When it begins.
     pub began: Instant,
     /// Ends the attempt from outside.

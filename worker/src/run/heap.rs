@@ -11,6 +11,9 @@
     )
 )]
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+use std::ffi::OsString;
+
 /// Arenas for all threads beside the shards: those that read and write, and librdkafka's own.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const BESIDE_SHARDS: usize = 4;
@@ -18,13 +21,20 @@ const BESIDE_SHARDS: usize = 4;
 /// From now on no more than so many arenas are made. Does nothing when the environment says how many.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 pub(crate) fn limit_arenas(shards: usize) {
-    let chosen = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    if chosen("MALLOC_ARENA_MAX") || chosen("GLIBC_TUNABLES") {
-        return;
+    if let Some(arenas) = arenas(shards, |name| std::env::var_os(name)) {
+        // SAFETY: sets a number, under the allocator's own lock.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
     }
-    let arenas = libc::c_int::try_from(shards + BESIDE_SHARDS).unwrap_or(libc::c_int::MAX);
-    // SAFETY: sets a number, under the allocator's own lock.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, arenas) };
+}
+
+/// How many arenas there may be; none when the environment says it (mallopt(3)).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+fn arenas(shards: usize, env: impl Fn(&str) -> Option<OsString>) -> Option<libc::c_int> {
+    let is_set = |name| env(name).is_some_and(|value| !value.is_empty());
+    if is_set("MALLOC_ARENA_MAX") || is_set("GLIBC_TUNABLES") {
+        return None;
+    }
+    Some(libc::c_int::try_from(shards.saturating_add(BESIDE_SHARDS)).unwrap_or(libc::c_int::MAX))
 }
 
 /// Gives the system back what has been freed.
@@ -41,3 +51,18 @@ pub(crate) fn limit_arenas(_shards: usize) {}
 /// Nothing here is kept.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub(super) fn give_back() {}
+
+#[cfg(all(test, target_os = "linux", target_env = "gnu"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_an_arena_for_each_shard_unless_the_environment_says_otherwise() {
+        assert_eq!(arenas(2, |_| None), Some(6));
+        assert_eq!(arenas(usize::MAX, |_| None), Some(libc::c_int::MAX));
+        for name in ["MALLOC_ARENA_MAX", "GLIBC_TUNABLES"] {
+            assert_eq!(arenas(2, |asked| (asked == name).then(|| "1".into())), None);
+            assert_eq!(arenas(2, |_| Some(OsString::new())), Some(6));
+        }
+    }
+}

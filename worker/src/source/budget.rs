@@ -5,6 +5,9 @@
 //! partition whose events do not drain, so that it does not hold the gate shut for the others; it is
 //! the second choice because librdkafka throws away what it has prefetched of a paused partition.
 //!
+//! The gate also stops reading when too much is read [`Ahead`] of the attempts. Once shut, it stays shut until
+//! a quarter of its limit has drained, so that reading goes in runs and not record by record.
+//!
 //! Paused bytes are set apart: the gate lets the others have B less the paused bytes, and never less
 //! than B/2. A partition's share is a quarter of what paused partitions leave of the other half, at
 //! least [`FLOOR`]. It is paused when it holds its share and drains too slowly, at twice its share at
@@ -24,6 +27,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use super::ahead::{Ahead, Reading};
+use super::bytes::{Load, Room};
+
 /// Least share of a partition, bytes: enough for a transaction of a hundred small events to be in
 /// flight while the next is gathered.
 pub(super) const FLOOR: i64 = 64 * 1024;
@@ -38,7 +44,7 @@ pub(super) struct Usage {
     /// Its slot.
     pub(super) slot: u32,
     /// Bytes handed over and not released.
-    pub(super) in_flight: i64,
+    pub(super) load: Load,
     /// Bytes handed over since it was assigned.
     pub(super) charged: i64,
     /// Whether it has nothing in flight although its log has records to read.
@@ -47,7 +53,7 @@ pub(super) struct Usage {
 
 impl Usage {
     fn drained(&self) -> i64 {
-        self.charged - self.in_flight
+        self.charged - self.load.held
     }
 }
 
@@ -65,8 +71,10 @@ pub(super) struct Review {
 pub(super) struct Budget {
     total: i64,
     /// Bytes each paused partition held when it was paused.
-    paused: BTreeMap<u32, i64>,
-    paused_bytes: i64,
+    held_when_paused: BTreeMap<u32, i64>,
+    /// What all paused partitions hold.
+    paused: Load,
+    ahead: Ahead,
     shut_since: Option<Instant>,
     window: Option<Window>,
     /// Slots that drained well in the last window.
@@ -83,25 +91,26 @@ struct Window {
 impl Budget {
     /// A budget of that many bytes; at least four floors, so that shares mean something.
     pub(super) fn new(bytes: u64) -> Self {
+        let total = i64::try_from(bytes).unwrap_or(i64::MAX).max(4 * FLOOR);
         Self {
-            total: i64::try_from(bytes).unwrap_or(i64::MAX).max(4 * FLOOR),
-            paused: BTreeMap::new(),
-            paused_bytes: 0,
+            total,
+            ahead: Ahead::new(total),
+            held_when_paused: BTreeMap::new(),
+            paused: Load::default(),
             shut_since: None,
             window: None,
             steady: BTreeSet::new(),
         }
     }
 
-    /// Whether records may be read, given all bytes in flight. Once shut, a quarter of the limit must
-    /// drain before it opens again, so that reading goes in runs and not record by record.
-    pub(super) fn gate_is_open(&mut self, now: Instant, in_flight: i64) -> bool {
-        let threshold = if self.shut_since.is_some() {
-            self.reopens_below() - self.paused_bytes
+    /// Whether records may be read, given all bytes in flight.
+    pub(super) fn gate_is_open(&mut self, now: Instant, load: Load) -> bool {
+        let room = if self.shut_since.is_some() {
+            self.reopens_with()
         } else {
-            self.limit()
+            self.room_for(self.limit(), self.ahead.most())
         };
-        let open = in_flight - self.paused_bytes < threshold;
+        let open = room.is_there(load);
         match (open, self.shut_since) {
             (true, _) => self.shut_since = None,
             (false, None) => self.shut_since = Some(now),
@@ -110,20 +119,34 @@ impl Budget {
         open
     }
 
-    /// The bytes in flight below which a shut gate opens.
-    pub(super) fn reopens_below(&self) -> i64 {
-        self.limit() * 3 / 4 + self.paused_bytes
+    /// What opens a shut gate.
+    pub(super) fn reopens_with(&self) -> Room {
+        self.room_for(self.limit() * 3 / 4, self.ahead.reopening())
     }
 
     /// Bytes that may still be read in one go before the gate must be asked again.
-    pub(super) fn room(&self, in_flight: i64) -> i64 {
-        self.limit() - (in_flight - self.paused_bytes)
+    pub(super) fn room(&self, load: Load) -> i64 {
+        let room = self.room_for(self.limit(), self.ahead.most());
+        (room.held_below - load.held).min(room.ahead_below - load.ahead())
+    }
+
+    /// Bytes that may be read ahead at present.
+    pub(super) fn most_ahead(&self) -> i64 {
+        self.ahead.most()
+    }
+
+    /// Room for so much beside what is set apart.
+    fn room_for(&self, held: i64, ahead: i64) -> Room {
+        Room {
+            held_below: held + self.paused.held,
+            ahead_below: ahead + self.paused.ahead(),
+        }
     }
 
     /// What a partition may hold at most; beyond it, it is paused at once. A steady one is bounded by
     /// the gate alone.
     pub(super) fn cap(&self, slot: u32) -> i64 {
-        if self.paused_bytes < self.total && self.steady.contains(&slot) {
+        if self.paused.held < self.total && self.steady.contains(&slot) {
             return i64::MAX;
         }
         2 * self.share(0)
@@ -131,12 +154,12 @@ impl Budget {
 
     /// Whether reading of a partition is paused.
     pub(super) fn is_paused(&self, slot: u32) -> bool {
-        self.paused.contains_key(&slot)
+        self.held_when_paused.contains_key(&slot)
     }
 
     /// Whether anything is paused.
     pub(super) fn any_paused(&self) -> bool {
-        !self.paused.is_empty()
+        !self.held_when_paused.is_empty()
     }
 
     /// Looks at all running partitions, in slot order, and decides who waits and who goes on. A slot
@@ -148,7 +171,7 @@ impl Budget {
             review.resume.push(usage.slot);
         }
         for slot in &review.resume {
-            self.paused.remove(slot);
+            self.held_when_paused.remove(slot);
         }
         self.sum_paused(usages);
         let window_is_over = self.window_is_over(now);
@@ -156,13 +179,17 @@ impl Budget {
             self.steady = self.find_steady(usages);
         }
         for usage in usages {
-            if usage.in_flight >= self.cap(usage.slot) {
+            if usage.load.held >= self.cap(usage.slot) {
                 self.pause(usage, &mut review);
             }
         }
         if window_is_over {
             self.judge_pace(usages, &mut review);
-            self.help_the_hungry(now, usages, &mut review);
+            let reading = self.reading(now, usages);
+            let more_may_be_read = self.ahead.drained(self.drained(usages), reading);
+            if reading == Reading::IsMissed && !more_may_be_read {
+                self.help_the_hungry(usages, &mut review);
+            }
             self.window = Some(Window {
                 since: now,
                 drained: usages.iter().map(|u| (u.slot, u.drained())).collect(),
@@ -175,7 +202,7 @@ impl Budget {
     fn find_steady(&self, usages: &[Usage]) -> BTreeSet<u32> {
         let steady = |usage: &&Usage| {
             let drained = self.drained_in_window(usage);
-            drained.is_some_and(|bytes| bytes > 0 && bytes >= usage.in_flight / 4)
+            drained.is_some_and(|bytes| bytes > 0 && bytes >= usage.load.held / 4)
         };
         let slots = usages.iter().filter(steady).map(|usage| usage.slot);
         slots.collect()
@@ -189,40 +216,50 @@ impl Budget {
             let slow = self
                 .drained_in_window(usage)
                 .is_some_and(|bytes| bytes < share / 2);
-            if slow && usage.in_flight >= share {
+            if slow && usage.load.held >= share {
                 self.pause(usage, review);
             }
         }
     }
 
-    /// The gate is shut and somebody who could go on gets nothing: sets apart those who drained less
-    /// than half of what they hold, the largest first, until half of the limit is free.
-    fn help_the_hungry(&mut self, now: Instant, usages: &[Usage], review: &mut Review) {
-        let shut_for_long = self
-            .shut_since
-            .is_some_and(|since| now.saturating_duration_since(since) >= PATIENCE);
-        if !shut_for_long || !usages.iter().any(|usage| usage.hungry) {
-            return;
+    /// Whether records are read, and who misses them.
+    fn reading(&self, now: Instant, usages: &[Usage]) -> Reading {
+        let Some(since) = self.shut_since else {
+            return Reading::GoesOn;
+        };
+        let shut_for_long = now.saturating_duration_since(since) >= PATIENCE;
+        if shut_for_long && usages.iter().any(|usage| usage.hungry) {
+            Reading::IsMissed
+        } else {
+            Reading::Stands
         }
-        let mut held: i64 = usages
-            .iter()
-            .filter(|usage| !self.is_paused(usage.slot))
-            .map(|usage| usage.in_flight)
-            .sum();
+    }
+
+    /// Bytes that all partitions drained in the window.
+    fn drained(&self, usages: &[Usage]) -> i64 {
+        let each = |usage| self.drained_in_window(usage);
+        usages.iter().filter_map(each).sum()
+    }
+
+    /// The gate is shut and somebody who could go on gets nothing: sets apart those who drained less
+    /// than half of what they hold, the largest first, until half of the limit is free and little waits.
+    fn help_the_hungry(&mut self, usages: &[Usage], review: &mut Review) {
+        let running = usages.iter().filter(|usage| !self.is_paused(usage.slot));
+        let mut rest: Load = running.map(|usage| usage.load).sum();
         let mut slow: Vec<&Usage> = usages
             .iter()
             .filter(|usage| {
                 let drained = self.drained_in_window(usage);
-                usage.in_flight > 0 && drained.is_some_and(|bytes| bytes < usage.in_flight / 2 + 1)
+                usage.load.held > 0 && drained.is_some_and(|bytes| bytes < usage.load.held / 2 + 1)
             })
             .collect();
-        slow.sort_by_key(|usage| -usage.in_flight);
+        slow.sort_by_key(|usage| -usage.load.held);
         for usage in slow {
-            if held <= self.limit() / 2 {
+            if rest.held <= self.limit() / 2 && rest.ahead() < self.ahead.reopening() {
                 break;
             }
             if self.pause(usage, review) {
-                held -= usage.in_flight;
+                rest -= usage.load;
             }
         }
     }
@@ -232,8 +269,8 @@ impl Budget {
         if self.is_paused(usage.slot) || review.resume.contains(&usage.slot) {
             return false;
         }
-        self.paused.insert(usage.slot, usage.in_flight);
-        self.paused_bytes += usage.in_flight;
+        self.held_when_paused.insert(usage.slot, usage.load.held);
+        self.paused += usage.load;
         review.pause.push(usage.slot);
         true
     }
@@ -241,21 +278,21 @@ impl Budget {
     /// A paused partition goes on when it has drained to half of what it was paused with and of its
     /// share, which does not count its own bytes.
     fn may_resume(&self, usage: &Usage) -> bool {
-        self.paused.get(&usage.slot).is_some_and(|held| {
-            usage.in_flight <= held / 2 && usage.in_flight <= self.share(usage.in_flight) / 2
+        self.held_when_paused.get(&usage.slot).is_some_and(|held| {
+            usage.load.held <= held / 2 && usage.load.held <= self.share(usage.load.held) / 2
         })
     }
 
     fn limit(&self) -> i64 {
-        (self.total - self.paused_bytes).max(self.total / 2)
+        (self.total - self.paused.held).max(self.total / 2)
     }
 
     fn share(&self, own_paused: i64) -> i64 {
-        ((self.total / 2 - (self.paused_bytes - own_paused)) / 4).max(FLOOR)
+        ((self.total / 2 - (self.paused.held - own_paused)) / 4).max(FLOOR)
     }
 
     fn forget_missing(&mut self, usages: &[Usage]) {
-        self.paused.retain(|slot, _| {
+        self.held_when_paused.retain(|slot, _| {
             usages
                 .binary_search_by_key(slot, |usage| usage.slot)
                 .is_ok()
@@ -264,11 +301,8 @@ impl Budget {
     }
 
     fn sum_paused(&mut self, usages: &[Usage]) {
-        self.paused_bytes = usages
-            .iter()
-            .filter(|usage| self.paused.contains_key(&usage.slot))
-            .map(|usage| usage.in_flight)
-            .sum();
+        let paused = usages.iter().filter(|usage| self.is_paused(usage.slot));
+        self.paused = paused.map(|usage| usage.load).sum();
     }
 
     fn window_is_over(&self, now: Instant) -> bool {

@@ -14,7 +14,7 @@ use parcelhook_crds::lane::Epoch;
 use parcelhook_crds::revision::Revision;
 use uuid::Uuid;
 
-use super::bytes::{WorkerBytes, as_i64};
+use super::bytes::{Load, WorkerBytes, as_i64};
 use super::claim::{Claim, Claims, Standing};
 use super::lease::Lease;
 use super::record::Record;
@@ -111,6 +111,7 @@ pub struct Progress {
     claims: Claims,
     lease: Arc<Lease>,
     in_flight_bytes: AtomicI64,
+    on_way_bytes: AtomicI64,
     paused: AtomicBool,
     worker: Arc<WorkerBytes>,
 }
@@ -122,6 +123,7 @@ impl Progress {
             claims: Claims::default(),
             lease,
             in_flight_bytes: AtomicI64::new(0),
+            on_way_bytes: AtomicI64::new(0),
             paused: AtomicBool::new(false),
             worker,
         }
@@ -226,9 +228,30 @@ impl Progress {
         self.in_flight_bytes.load(Ordering::Relaxed)
     }
 
-    /// Bytes in flight of the whole worker.
-    pub fn worker_bytes(&self) -> u64 {
-        u64::try_from(self.worker.total()).unwrap_or(0)
+    /// An attempt takes so many of them ([`Record::cost`]); what it returns is kept until the attempt
+    /// is over.
+    pub fn set_out(self: &Arc<Self>, bytes: usize) -> OnWay {
+        let bytes = as_i64(bytes);
+        self.on_way_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.worker.set_out(bytes);
+        OnWay {
+            bytes,
+            progress: Arc::clone(self),
+        }
+    }
+
+    /// Bytes in flight, and those that attempts have taken.
+    pub(super) fn load(&self) -> Load {
+        Load {
+            held: self.in_flight_bytes(),
+            on_way: self.on_way_bytes.load(Ordering::Relaxed),
+        }
+    }
+
+    /// How much of the worker's budget of so many bytes is spent, in percent: of all of it, or of what
+    /// may be read ahead, whichever is more.
+    pub fn spent_percent(&self, budget: u64) -> u64 {
+        self.worker.spent_percent(budget)
     }
 
     /// Whether reading is paused until some of its bytes are released.
@@ -246,6 +269,23 @@ impl Progress {
         let bytes = as_i64(bytes);
         self.in_flight_bytes.fetch_add(bytes, Ordering::Relaxed);
         self.worker.add(bytes);
+    }
+}
+
+/// Bytes of one partition's records that are on their way to a receiver.
+#[derive(Debug)]
+pub struct OnWay {
+    bytes: i64,
+    progress: Arc<Progress>,
+}
+
+impl Drop for OnWay {
+    fn drop(&mut self) {
+        let progress = &self.progress;
+        progress
+            .on_way_bytes
+            .fetch_sub(self.bytes, Ordering::Relaxed);
+        progress.worker.came_back(self.bytes);
     }
 }
 
@@ -277,6 +317,39 @@ mod tests {
         dropped.charge(100);
         dropped.release(30);
         drop(dropped);
-        assert_eq!(worker.total(), 10);
+        assert_eq!(worker.load().held, 10);
+    }
+
+    #[test]
+    fn bytes_are_on_their_way_until_the_attempt_is_over() {
+        let worker = Arc::new(WorkerBytes::default());
+        let progress = Progress::new(0, worker.clone(), Arc::new(Lease::endless()));
+        let progress = Arc::new(progress);
+        progress.charge(1_000);
+        let [first, second] = [200, 300].map(|bytes| progress.set_out(bytes));
+        let of = |on_way| Load {
+            held: 1_000,
+            on_way,
+        };
+        assert_eq!((progress.load(), worker.load()), (of(500), of(500)));
+        drop(first);
+        assert_eq!((progress.load(), worker.load()), (of(300), of(300)));
+        drop(second);
+        assert_eq!((progress.load(), worker.load()), (of(0), of(0)));
+    }
+
+    #[test]
+    fn what_is_spent_counts_against_all_or_against_what_may_be_ahead() {
+        let worker = Arc::new(WorkerBytes::default());
+        let progress = Progress::new(0, worker.clone(), Arc::new(Lease::endless()));
+        let progress = Arc::new(progress);
+        progress.charge(400);
+        assert_eq!(progress.spent_percent(1_000), 40, "nobody has set a limit");
+        worker.allow_ahead(500);
+        assert_eq!(progress.spent_percent(1_000), 80);
+        let sent = progress.set_out(200);
+        assert_eq!(progress.spent_percent(1_000), 40, "100 are ahead");
+        drop(sent);
+        assert_eq!(progress.spent_percent(1_000), 80);
     }
 }

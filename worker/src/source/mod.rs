@@ -5,6 +5,7 @@
 //! them records. This file owns the way in: [`prepare`] makes the thread and the [`SourceHandle`] by
 //! which the rest of the worker talks to it.
 
+mod ahead;
 mod budget;
 mod bytes;
 mod care;
@@ -51,7 +52,9 @@ pub use claim::{Claim, random_bits};
 pub use client::OWNED;
 pub use ffi::RecordHeaders;
 pub(crate) use ffi::cached_log_end;
-pub use inbox::{Assigned, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage};
+pub use inbox::{
+    Assigned, OnWay, PartitionId, Progress, Revoked, SHARD_INBOX_MESSAGES, ShardMessage,
+};
 pub use lease::Lease;
 pub(crate) use resolve::topic_state;
 pub use start::{StartedBy, TopicDemand};

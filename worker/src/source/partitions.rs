@@ -276,13 +276,13 @@ impl Ownership {
         self.running
             .iter()
             .map(|(slot, partition)| {
-                let in_flight = partition.progress.in_flight_bytes();
+                let load = partition.progress.load();
                 Usage {
                     slot: *slot,
-                    in_flight,
+                    load,
                     charged: partition.charged,
                     // The question is only asked of those without work: it takes a lock.
-                    hungry: in_flight == 0 && partition.next < log_end(partition),
+                    hungry: load.held == 0 && partition.next < log_end(partition),
                 }
             })
             .collect()
@@ -292,7 +292,7 @@ impl Ownership {
     /// known.
     pub(super) fn report(&self, log_end: impl Fn(&PartitionId) -> Option<i64>) -> SourceReport {
         let mut report = self.counters.clone();
-        report.bytes_in_flight = u64::try_from(self.bytes.total()).unwrap_or(0);
+        report.bytes_in_flight = u64::try_from(self.bytes.load().held).unwrap_or(0);
         report.partitions = self
             .running
             .iter()

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::watch;
 
 use super::budget::Budget;
-use super::bytes::WorkerBytes;
+use super::bytes::{Room, WorkerBytes};
 use super::care::Care;
 use super::commit::Verdict;
 use super::rebalance::{GroupConsumer, SharedOwnership, apply, lock};
@@ -201,8 +201,8 @@ impl Reader {
 
     /// Pauses and resumes partitions. Returns whether records may be read.
     fn balance(&mut self, now: Instant) -> bool {
-        let total = self.thread.bytes.total();
-        let open = self.budget.gate_is_open(now, total);
+        let load = self.thread.bytes.load();
+        let open = self.budget.gate_is_open(now, load);
         if now < self.next_review {
             return open;
         }
@@ -217,17 +217,18 @@ impl Reader {
             ffi::cached_log_end(&self.consumer, &id.topic, id.partition).unwrap_or(i64::MIN)
         });
         let review = self.budget.review(now, &usages);
+        self.thread.bytes.allow_ahead(self.budget.most_ahead());
         let pause = ownership.mark_paused(&review.pause, true);
         let resume = ownership.mark_paused(&review.resume, false);
         drop(ownership);
         apply(&pause, |list| self.consumer.pause(list), "pause");
         apply(&resume, |list| self.consumer.resume(list), "resume");
-        self.budget.gate_is_open(now, total)
+        self.budget.gate_is_open(now, load)
     }
 
     /// Waits for records and hands one wake-up's worth to the shards.
     fn read(&mut self, wait: Duration) -> Result<(), SourceError> {
-        let room = self.budget.room(self.thread.bytes.total());
+        let room = self.budget.room(self.thread.bytes.load());
         let cap = |slot| self.budget.cap(slot);
         let mut batch = Batch::default();
         let mut errors = Vec::new();
@@ -258,10 +259,12 @@ impl Reader {
         let bytes = &self.thread.bytes;
         if gate_is_open {
             // Room there is; a shard is busy.
-            blocked(Cause::Permit, || bytes.wait_for_room(i64::MIN, SHARD_BUSY));
+            blocked(Cause::Permit, || {
+                bytes.wait_for_room(Room::NEVER, SHARD_BUSY)
+            });
         } else {
-            let below = self.budget.reopens_below();
-            blocked(Cause::Permit, || bytes.wait_for_room(below, STAND_BY));
+            let room = self.budget.reopens_with();
+            blocked(Cause::Permit, || bytes.wait_for_room(room, STAND_BY));
         }
         let now = clock::now();
         if now < self.next_service {

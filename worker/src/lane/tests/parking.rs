@@ -55,6 +55,20 @@ fn a_failing_targets_events_leave_the_way_and_come_back_in_order() {
 }
 
 #[test]
+fn only_what_counts_against_the_budget_counts_as_on_its_way() {
+    let mut bench = Bench::new([target(1)]);
+    bench.assign(0, vec![]);
+    bench.read(0, [0, 1]);
+    assert!(bench.in_flight[0].on_way.is_some());
+    bench.end(0, unavailable());
+    bench.wait(3);
+    assert!(
+        bench.in_flight[0].on_way.is_none(),
+        "what was read back is none of the budget"
+    );
+}
+
+#[test]
 fn nothing_is_committed_before_park_row_and_terminator_are_written() {
     let mut bench = Bench::new([target(1)]);
     bench.assign(0, vec![]);
