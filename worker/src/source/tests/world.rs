@@ -269,6 +269,13 @@ impl Worker {
         }
     }
 
+    /// The numbers of the partitions that the worker owns.
+    pub(super) async fn partitions(&self) -> Vec<i32> {
+        let report = self.handle.report().await.unwrap();
+        let partitions = report.partitions.iter();
+        partitions.map(|partition| partition.partition).collect()
+    }
+
     pub(super) async fn owns(&self, partitions: usize) {
         self.reports(&format!("owner of {partitions}"), |report| {
             report.joined && report.partitions.len() == partitions
