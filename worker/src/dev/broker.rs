@@ -3,13 +3,21 @@
 //! It is no Kafka: it keeps 5 MiB a partition (see [`super::room`]), knows no admin requests, no
 //! retention and no compaction, and forgets all when dropped. A topic comes into being when the
 //! producer asks for it.
+#![expect(
+    unsafe_code,
+    reason = "rdkafka has no safe form for the group's first delay"
+)]
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use ipnet::Ipv4Net;
+use rdkafka::ClientConfig;
+use rdkafka::bindings as sys;
+use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::error::KafkaError;
-use rdkafka::mocking::MockCluster;
-use rdkafka::producer::DefaultProducerContext;
+use rdkafka::producer::{BaseProducer, Producer};
+use rdkafka::types::RDKafkaErrorCode;
 
 /// The network of the broker and of the receivers: 127.0.0.0/8.
 pub(super) const LOOPBACK: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(127, 0, 0, 0), 8);
@@ -23,8 +31,12 @@ pub(super) const PROPERTIES: [(&str, &str); 3] = [
     ("topic.metadata.refresh.interval.ms", "1000"),
 ];
 
-/// A broker in memory.
-pub(super) struct Broker(MockCluster<'static, DefaultProducerContext>);
+/// How long a new group waits for more members, `group.initial.rebalance.delay.ms` of a real broker. The
+/// mock cluster's own 3 s are most of what a user would wait for the first event.
+const FIRST_JOIN: Duration = Duration::from_millis(100);
+
+/// A broker in memory: the mock cluster of a client that nobody produces with.
+pub(super) struct Broker(BaseProducer);
 
 impl Broker {
     /// Starts one without topics.
@@ -32,13 +44,32 @@ impl Broker {
     /// # Errors
     /// When librdkafka cannot, for want of threads or sockets.
     pub(super) fn start() -> Result<Self, KafkaError> {
-        MockCluster::new(1).map(Self)
+        let client: BaseProducer = ClientConfig::new()
+            .set("test.mock.num.brokers", "1")
+            // Below it tells that this is a mock cluster, which the demo says better.
+            .set_log_level(RDKafkaLogLevel::Warning)
+            .create()?;
+        hasten_first_join(&client)?;
+        Ok(Self(client))
     }
 
     /// Its address, `host:port`.
     pub(super) fn bootstrap_servers(&self) -> String {
-        self.0.bootstrap_servers()
+        let cluster = self.0.client().mock_cluster();
+        cluster.map_or_else(String::new, |cluster| cluster.bootstrap_servers())
     }
+}
+
+fn hasten_first_join(client: &BaseProducer) -> Result<(), KafkaError> {
+    let delay = i32::try_from(FIRST_JOIN.as_millis()).unwrap_or(i32::MAX);
+    // SAFETY: the client is valid for as long as it is borrowed.
+    let cluster = unsafe { sys::rd_kafka_handle_mock_cluster(client.client().native_ptr()) };
+    if cluster.is_null() {
+        return Err(KafkaError::MockCluster(RDKafkaErrorCode::Fail));
+    }
+    // SAFETY: the cluster is the client's and lives as long; its own thread makes the change.
+    unsafe { sys::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, delay) };
+    Ok(())
 }
 
 #[cfg(test)]

@@ -75,7 +75,7 @@ pub(super) fn foot(seen: &Seen, condition: Condition) -> Vec<String> {
         format!("received: {received}   {}", verdict(total(seen))),
     ];
     if !condition.joined {
-        lines.push("joining the consumer group, which takes the demo broker 3 s".to_owned());
+        lines.push("joining the consumer group".to_owned());
     }
     if condition.holding {
         lines.push(
@@ -178,7 +178,7 @@ mod tests {
         insta::assert_snapshot!(foot(&seen, waiting).join("\n"), @r#"
 
         received: steady 0, flaky 0, slow 0   in order: nothing received yet   repeated: 0
-        joining the consumer group, which takes the demo broker 3 s
+        joining the consumer group
         the producer waits: it would push undelivered events out of the demo broker (5 MiB a partition)
         "#);
         let calm = foot(
