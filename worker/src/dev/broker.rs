@@ -36,7 +36,11 @@ pub(super) const PROPERTIES: [(&str, &str); 3] = [
 const FIRST_JOIN: Duration = Duration::from_millis(100);
 
 /// A broker in memory: the mock cluster of a client that nobody produces with.
-pub(super) struct Broker(BaseProducer);
+pub(super) struct Broker {
+    /// The broker ends with it.
+    _client: BaseProducer,
+    address: String,
+}
 
 impl Broker {
     /// Starts one without topics.
@@ -50,22 +54,30 @@ impl Broker {
             .set_log_level(RDKafkaLogLevel::Warning)
             .create()?;
         hasten_first_join(&client)?;
-        Ok(Self(client))
+        let cluster = client.client().mock_cluster().ok_or(NONE)?;
+        let address = cluster.bootstrap_servers();
+        drop(cluster);
+        Ok(Self {
+            _client: client,
+            address,
+        })
     }
 
     /// Its address, `host:port`.
     pub(super) fn bootstrap_servers(&self) -> String {
-        let cluster = self.0.client().mock_cluster();
-        cluster.map_or_else(String::new, |cluster| cluster.bootstrap_servers())
+        self.address.clone()
     }
 }
+
+/// What a client without a mock cluster is answered.
+const NONE: KafkaError = KafkaError::MockCluster(RDKafkaErrorCode::Fail);
 
 fn hasten_first_join(client: &BaseProducer) -> Result<(), KafkaError> {
     let delay = i32::try_from(FIRST_JOIN.as_millis()).unwrap_or(i32::MAX);
     // SAFETY: the client is valid for as long as it is borrowed.
     let cluster = unsafe { sys::rd_kafka_handle_mock_cluster(client.client().native_ptr()) };
     if cluster.is_null() {
-        return Err(KafkaError::MockCluster(RDKafkaErrorCode::Fail));
+        return Err(NONE);
     }
     // SAFETY: the cluster is the client's and lives as long; its own thread makes the change.
     unsafe { sys::rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, delay) };

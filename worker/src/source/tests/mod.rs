@@ -2,13 +2,13 @@
 //!
 //! The mock lets a group join after three seconds and keeps 5 MiB a partition; the tests stay below.
 
+mod handover;
 mod shard;
 mod world;
 
 use std::time::Duration;
 
 use parcelhook_crds::compiled::StartFrom;
-use parcelhook_crds::lane::Epoch;
 use rdkafka::types::RDKafkaRespErr;
 
 use super::*;
@@ -91,29 +91,6 @@ async fn what_no_shard_has_claimed_is_not_committed_and_the_next_owner_finds_not
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_epoch_travels_with_the_commits_to_the_next_owner() {
-    let cluster = Cluster::with_topic("t", 1);
-    cluster.produce("t", 0, 0..10).await;
-    let worker = Worker::start(&cluster, "g", Habit::Deliver);
-    worker.subscribe("t", StartFrom::Earliest).await;
-    worker.committed("t", &[(0, 10)]).await;
-    assert_eq!(worker.found(), [(0, None)]);
-    worker.shut_down().await;
-    let next = Worker::start(&cluster, "g", Habit::ClaimNow);
-    next.subscribe("t", StartFrom::Earliest).await;
-    // Nothing has moved, and the epoch is committed all the same.
-    next.told_of(1).await;
-    let first = Epoch { n: 1, random: 0 };
-    assert_eq!(next.found(), [(0, Some(first))]);
-    assert_eq!(next.told(), [(0, Epoch { n: 2, random: 0 }, 10)]);
-    // The shard waits for five more.
-    cluster.produce("t", 0, 10..15).await;
-    next.told_of(2).await;
-    assert_eq!(next.told()[1], (0, Epoch { n: 2, random: 0 }, 15));
-    next.shut_down().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_partition_without_a_commit_begins_where_an_earlier_owner_has_left_it() {
     let cluster = Cluster::with_topic("t", 2);
     cluster.produce("t", 0, 0..10).await;
@@ -160,47 +137,6 @@ async fn a_shard_that_never_answers_does_not_stop_a_shutdown() {
     worker.received(10).await;
     worker.shut_down().await;
     assert_eq!(cluster.committed("g", "t", 0), Some(0));
-}
-
-/// The mock answers a follower whose `SyncGroup` comes after the leader's with an error, as no real
-/// coordinator does. That follower joins again, and until it has, the mock refuses the commits of
-/// those who give partitions back: these may be repeated here, from the group's last commit on.
-#[tokio::test(flavor = "multi_thread")]
-async fn two_workers_share_a_topic_and_nothing_is_lost_when_they_come_and_go() {
-    let cluster = Cluster::with_topic("shared", 4);
-    let first = Worker::start(&cluster, "g", Habit::FinishWhenRevoked);
-    first.subscribe("shared", StartFrom::Earliest).await;
-    first.owns(4).await;
-    for partition in 0..4 {
-        cluster.produce("shared", partition, 0..25).await;
-    }
-    first.received(100).await;
-    let second = Worker::start(&cluster, "g", Habit::Deliver);
-    second.subscribe("shared", StartFrom::Earliest).await;
-    second.owns(2).await;
-    first.owns(2).await;
-    let kept = first.partitions().await;
-    first.shut_down().await;
-    second.owns(4).await;
-    for partition in 0..4 {
-        cluster.produce("shared", partition, 25..30).await;
-    }
-    for partition in 0..4 {
-        second.received_to("shared", partition, 29).await;
-        assert_eq!(
-            first.offsets("shared", partition),
-            (0..25).collect::<Vec<_>>()
-        );
-        let offsets = second.offsets("shared", partition);
-        let refused = !kept.contains(&partition) && offsets[0] == 0;
-        let start = if refused { 0 } else { 25 };
-        assert_eq!(
-            offsets,
-            (start..30).collect::<Vec<_>>(),
-            "partition {partition}"
-        );
-    }
-    second.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -250,25 +186,6 @@ async fn a_partition_that_does_not_drain_is_paused_alone_and_goes_on_later() {
     worker.received_of("mixed", 1, 200).await;
     assert_eq!(worker.offsets("mixed", 1), (0..200).collect::<Vec<_>>());
     worker.shut_down().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_partition_that_was_paused_is_read_on_by_whoever_has_it_next() {
-    let cluster = Cluster::with_topic("handed", 2);
-    for partition in 0..2 {
-        cluster.produce_large("handed", partition, 200, 5_000).await;
-    }
-    let first = Worker::start(&cluster, "g", Habit::HoldPartition(1));
-    first.subscribe("handed", StartFrom::Earliest).await;
-    first.received_of("handed", 0, 200).await;
-    first.paused("handed", 1).await;
-    let second = Worker::start(&cluster, "g", Habit::Deliver);
-    second.subscribe("handed", StartFrom::Earliest).await;
-    first.shut_down().await;
-    second.owns(2).await;
-    second.received_of("handed", 1, 200).await;
-    assert_eq!(second.offsets("handed", 1), (0..200).collect::<Vec<_>>());
-    second.shut_down().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -269,11 +269,12 @@ impl Worker {
         }
     }
 
-    /// The numbers of the partitions that the worker owns.
-    pub(super) async fn partitions(&self) -> Vec<i32> {
+    /// The numbers of the partitions that the worker owns, and how many of its commits were refused.
+    pub(super) async fn keeps(&self) -> (Vec<i32>, u64) {
         let report = self.handle.report().await.unwrap();
         let partitions = report.partitions.iter();
-        partitions.map(|partition| partition.partition).collect()
+        let numbers = partitions.map(|partition| partition.partition).collect();
+        (numbers, report.commits_failed)
     }
 
     pub(super) async fn owns(&self, partitions: usize) {
